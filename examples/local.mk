@@ -1,0 +1,1 @@
+# Examples: built by make, run as examples/NAME.

@@ -1,0 +1,17 @@
+/* libasyncnet: everything. Each part can be included alone. */
+#ifndef ASYNCNET_ASYNCNET_H
+#define ASYNCNET_ASYNCNET_H
+
+#include <asyncnet/api.h>
+#include <asyncnet/error.h>
+#include <asyncnet/loop.h>
+#include <asyncnet/net.h>
+#include <asyncnet/offload.h>
+#include <asyncnet/signal.h>
+#include <asyncnet/stream.h>
+#include <asyncnet/sync.h>
+#include <asyncnet/task.h>
+#include <asyncnet/time.h>
+#include <asyncnet/tls.h>
+
+#endif

@@ -1,0 +1,13 @@
+nobase_include_HEADERS += \
+	%D%/api.h \
+	%D%/asyncnet.h \
+	%D%/error.h \
+	%D%/loop.h \
+	%D%/net.h \
+	%D%/offload.h \
+	%D%/signal.h \
+	%D%/stream.h \
+	%D%/sync.h \
+	%D%/task.h \
+	%D%/time.h \
+	%D%/tls.h

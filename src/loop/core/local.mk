@@ -1,0 +1,1 @@
+libasyncnet_internal_la_SOURCES +=
