@@ -1,10 +1,10 @@
 /* What every public header is written with: linkage, and the marks on a declaration.
  *
  * AN_API       the symbol is exported.
- * AN_SUSPENDS  the call may park the calling task until something happens. It must be made
- *              from a task, its result must be looked at, and in a cancelled scope it returns
- *              -ECANCELED at once without doing anything. A function without this mark never
- *              suspends.
+ * AN_SUSPENDS  the call may park the calling task until something happens. It must be
+ *              made from a task, its result must be looked at, and in a cancelled scope
+ *              it returns -ECANCELED at once without doing anything. A function without
+ *              this mark never suspends.
  * AN_PRINTF    printf-like checking of the format.
  */
 #ifndef ASYNCNET_API_H
@@ -28,8 +28,8 @@
 #define AN_PRINTF(format_index, first_arg) \
 	__attribute__((format(printf, format_index, first_arg)))
 
-/* Drops a result on purpose: `an_ignore(an_sleep(d));`. A cast to void does not silence the
- * warning that AN_SUSPENDS asks for. */
+/* Drops a result on purpose: `an_ignore(an_sleep(d));`. A cast to void does not silence
+ * the warning that AN_SUSPENDS asks for. */
 static inline void an_ignore(long long result)
 {
 	(void)result;

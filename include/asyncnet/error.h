@@ -1,5 +1,5 @@
-/* Error codes. Every call returns 0 or a count on success and a negative code on failure: a
- * negated errno value, or one of the library's own codes, which lie below AN_ERR_BASE.
+/* Error codes. Every call returns 0 or a count on success and a negative code on failure:
+ * a negated errno value, or one of the library's own codes, which lie below AN_ERR_BASE.
  */
 #ifndef ASYNCNET_ERROR_H
 #define ASYNCNET_ERROR_H
@@ -43,12 +43,13 @@ enum { AN_ERR_LIST(AN__ERR_VALUE) AN__ERR_LAST = AN_ERR_BASE - 1 - AN__ERR_COUNT
 
 /* The text of a code; never suspends.
  * `code`: any result; 0 and counts give "success", a negated errno its system text.
- * Returns a string that is never NULL and stays valid in this thread until the next call with
- * an errno value. */
+ * Returns a string that is never NULL and stays valid in this thread until the next call
+ * with an errno value. */
 AN_API const char *an_strerror(int code);
 
-/* The symbolic name of one of the library's own codes ("AN_ERR_EOF") or of a negated errno
- * ("ECANCELED"); "unknown" for what has none. Never suspends; the string is static. */
+/* The symbolic name of one of the library's own codes ("AN_ERR_EOF") or of a negated
+ * errno ("ECANCELED"); "unknown" for what has none. Never suspends; the string is
+ * static. */
 AN_API const char *an_error_name(int code);
 
 AN_END_DECLS

@@ -12,32 +12,36 @@ struct event_base;
 typedef struct an_loop an_loop;
 
 typedef struct an_loop_opts {
-	size_t stack_size;   /* bytes of a task's stack; 0: 64 KiB. Address space, not memory */
-	bool virtual_clock;  /* the clock jumps to the next deadline instead of waiting: tests */
-	bool no_signals;     /* leave SIGINT alone; otherwise the first cancels the main task and
-				the second ends the process as the default action does */
+	/* Bytes of a task's stack; 0: 64 KiB. Address space, not memory. */
+	size_t stack_size;
+	/* The clock jumps to the next deadline instead of waiting: for tests. */
+	bool virtual_clock;
+	/* Leave SIGINT alone; otherwise the first cancels the main task and the second
+	 * ends the process as the default action does. */
+	bool no_signals;
 	unsigned offload_threads; /* workers for blocking calls; 0: 4 */
 	unsigned offload_queue;	  /* calls that may wait for a worker; 0: 1024 */
 } an_loop_opts;
 
 /* Makes a loop, runs fn(arg) as its main task, cancels and awaits what is left, frees the
  * loop. `opts` may be NULL. Not to be called from a task.
- * Returns the main task's result; -ENOMEM and other errors of the set-up; AN_ERR_MISUSE inside
- * a running loop; AN_ERR_STUCK when the main task can never be woken. */
+ * Returns the main task's result; -ENOMEM and other errors of the set-up; AN_ERR_MISUSE
+ * inside a running loop; AN_ERR_STUCK when the main task can never be woken. */
 AN_API int an_run(an_task_fn fn, void *arg, const an_loop_opts *opts);
 
 /* The loop of this thread, or NULL. Borrowed. */
 AN_API an_loop *an_loop_current(void);
 
-/* Attaches a loop to a base that the caller dispatches itself: tasks, timers and streams of
- * this thread then run inside event_base_dispatch(). `base` is borrowed and must outlive the
- * loop; its backend must not be changed. One loop a thread. Never suspends.
+/* Attaches a loop to a base that the caller dispatches itself: tasks, timers and streams
+ * of this thread then run inside event_base_dispatch(). `base` is borrowed and must
+ * outlive the loop; its backend must not be changed. One loop a thread. Never suspends.
  * From outside a task, an_spawn() works on the thread's attached loop.
  * Returns 0; AN_ERR_MISUSE when the thread has a loop; -ENOMEM. */
-AN_API int an_loop_attach(struct event_base *base, const an_loop_opts *opts, an_loop **ret);
+AN_API int an_loop_attach(struct event_base *base, const an_loop_opts *opts,
+			  an_loop **ret);
 
-/* Cancels and awaits what still runs (dispatching the base for it), then detaches and frees the
- * loop. Not to be called from a task. Accepts NULL, returns NULL. */
+/* Cancels and awaits what still runs (dispatching the base for it), then detaches and
+ * frees the loop. Not to be called from a task. Accepts NULL, returns NULL. */
 AN_API an_loop *an_loop_detach(an_loop *loop);
 
 /* The base under the loop, for libevent code that shares it. Borrowed. */

@@ -10,7 +10,7 @@
 
 AN_BEGIN_DECLS
 
-/* ---- names ---------------------------------------------------------------------------- */
+/* ---- names ------------------------------------------------------------------------- */
 
 typedef struct an_address {
 	struct sockaddr_storage storage;
@@ -22,31 +22,34 @@ typedef struct an_addresses {
 	an_address list[];
 } an_addresses;
 
-/* Resolves a host and a service ("443", "https"). Addresses in digits are answered at once; names go
- * to a pool of getaddrinfo threads of their own, with one query for all that ask the same, and a cache
- * (30 s; failures 10 s). Suspends; cancellation detaches from the query.
+/* Resolves a host and a service ("443", "https"). Addresses in digits are answered at
+ * once; names go to a pool of getaddrinfo threads of their own, with one query for all
+ * that ask the same, and a cache (30 s; failures 10 s). Suspends; cancellation detaches
+ * from the query.
  * *ret is the caller's, to be given to an_addresses_free().
- * Returns 0; AN_ERR_NAME; AN_ERR_NAME_AGAIN; -EINVAL for a name or port that cannot be; -ENOMEM;
- * -ECANCELED. */
-AN_API AN_SUSPENDS int an_resolve(const char *host, const char *service, an_addresses **ret);
+ * Returns 0; AN_ERR_NAME; AN_ERR_NAME_AGAIN; -EINVAL for a name or port that cannot be;
+ * -ENOMEM; -ECANCELED. */
+AN_API AN_SUSPENDS int an_resolve(const char *host, const char *service,
+				  an_addresses **ret);
 
 /* Accepts NULL, returns NULL. */
 AN_API an_addresses *an_addresses_free(an_addresses *a);
 
-/* ---- connecting ----------------------------------------------------------------------- */
+/* ---- connecting -------------------------------------------------------------------- */
 
 typedef struct an_connect_opts {
-	an_tls *tls;		/* start TLS with this context; NULL: plain. Borrowed for the call */
-	const char *tls_host;	/* name to verify; NULL: `host` */
-	an_duration timeout;	/* resolving and connecting, without TLS; 0: 10 s */
-	an_duration attempt_delay; /* before the next address is tried beside; 0: 250 ms (RFC 8305) */
-	const char *bind_host;	/* local address; NULL: any */
+	an_tls *tls;	      /* start TLS with it; NULL: plain. Borrowed for the call */
+	const char *tls_host; /* name to verify; NULL: `host` */
+	an_duration timeout;  /* resolving and connecting, without TLS; 0: 10 s */
+	/* Before the next address is tried beside; 0: 250 ms (RFC 8305). */
+	an_duration attempt_delay;
+	const char *bind_host; /* local address; NULL: any */
 	an_stream_opts stream;
 } an_connect_opts;
 
-/* Connects to host and service over TCP, racing the addresses as RFC 8305 says (no delay of small
- * writes, TCP_NODELAY). Suspends. `error_text` of no stream exists on failure: the code is the first
- * address's, or the resolver's.
+/* Connects to host and service over TCP, racing the addresses as RFC 8305 says (no delay
+ * of small writes, TCP_NODELAY). Suspends. `error_text` of no stream exists on failure:
+ * the code is the first address's, or the resolver's.
  * Returns 0 and a stream that the caller closes; as an_resolve(), an_stream_start_tls();
  * -ECONNREFUSED and the like; -ETIMEDOUT; -ECANCELED. */
 AN_API AN_SUSPENDS int an_connect(const char *host, const char *service,
@@ -56,7 +59,7 @@ AN_API AN_SUSPENDS int an_connect(const char *host, const char *service,
 AN_API AN_SUSPENDS int an_connect_unix(const char *path, const an_connect_opts *opts,
 				       an_stream **ret);
 
-/* ---- listening ------------------------------------------------------------------------ */
+/* ---- listening --------------------------------------------------------------------- */
 
 typedef struct an_listener an_listener;
 
@@ -65,27 +68,33 @@ typedef struct an_listen_opts {
 	bool reuse_port; /* SO_REUSEPORT; SO_REUSEADDR is always set */
 	bool ipv6_only;
 	mode_t unix_mode; /* permissions of a UNIX socket; 0: as the umask says */
-	an_tls *tls;	 /* for the user's convenience: an_accept() then runs no handshake by itself,
-			    see an_listener_tls() */
+	/* For the user's convenience: an_accept() runs no handshake by itself, see
+	 * an_listener_tls(). */
+	an_tls *tls;
 	an_stream_opts stream;
 } an_listen_opts;
 
-/* Listens on an address; host "" or NULL is any address; service "0" lets the kernel choose a port.
- * A name is resolved with the numeric rules alone plus "localhost". Never suspends.
- * Returns 0 and a listener that the caller closes; -EADDRINUSE and the like; AN_ERR_NAME; -ENOMEM. */
+/* Listens on an address; host "" or NULL is any address; service "0" lets the kernel
+ * choose a port. A name is resolved with the numeric rules alone plus "localhost". Never
+ * suspends.
+ * Returns 0 and a listener that the caller closes; -EADDRINUSE and the like; AN_ERR_NAME;
+ * -ENOMEM. */
 AN_API int an_listen(const char *host, const char *service, const an_listen_opts *opts,
 		     an_listener **ret);
 
-/* Listens on a UNIX socket, removing a stale socket of that name first; unlinked at close. */
-AN_API int an_listen_unix(const char *path, const an_listen_opts *opts, an_listener **ret);
+/* Listens on a UNIX socket, removing a stale socket of that name first; unlinked at
+ * close. */
+AN_API int an_listen_unix(const char *path, const an_listen_opts *opts,
+			  an_listener **ret);
 
-/* Takes over a listening descriptor (socket activation). On failure it is the caller's still. */
+/* Takes over a listening descriptor (socket activation). On failure it is the caller's
+ * still. */
 AN_API int an_listen_fd(int fd, const an_listen_opts *opts, an_listener **ret);
 
-/* Waits for a connection. Suspends. Out of descriptors (EMFILE, ENFILE, ENOBUFS, ENOMEM), it waits
- * 100 ms and tries again; connections that were aborted in the queue are passed over.
- * With opts.tls the caller starts TLS on the stream in the task that serves it, not here: a stalled
- * handshake must not hold up others.
+/* Waits for a connection. Suspends. Out of descriptors (EMFILE, ENFILE, ENOBUFS, ENOMEM),
+ * it waits 100 ms and tries again; connections that were aborted in the queue are passed
+ * over. With opts.tls the caller starts TLS on the stream in the task that serves it, not
+ * here: a stalled handshake must not hold up others.
  * Returns 0 and a stream; -ECANCELED; AN_ERR_CLOSED when the listener was closed. */
 AN_API AN_SUSPENDS int an_accept(an_listener *l, an_stream **ret);
 

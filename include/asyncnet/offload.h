@@ -6,17 +6,18 @@
 
 AN_BEGIN_DECLS
 
-/* Runs fn(arg) on a worker thread and waits for it. Suspends; when the pool's queue is full it
- * waits for room first.
+/* Runs fn(arg) on a worker thread and waits for it. Suspends; when the pool's queue is
+ * full it waits for room first.
  *
  * A thread cannot be interrupted, so cancellation needs to know what becomes of `arg`:
- * without `dispose` the call is not cancellable once the work has been handed over, and the
- * caller keeps `arg`. With `dispose`, `arg` is the call's from here on in every case but
- * success: a cancelled call returns -ECANCELED at once, the work runs on, and dispose(arg) is
- * called on the worker after it (or at once on this thread, if the work never began).
+ * without `dispose` the call is not cancellable once the work has been handed over, and
+ * the caller keeps `arg`. With `dispose`, `arg` is the call's from here on in every case
+ * but success: a cancelled call returns -ECANCELED at once, the work runs on, and
+ * dispose(arg) is called on the worker after it (or at once on this thread, if the work
+ * never began).
  *
- * Returns what fn returned (then `arg` is the caller's), or -ECANCELED, -ENOMEM, -EAGAIN (no
- * thread could be started), AN_ERR_NO_TASK. */
+ * Returns what fn returned (then `arg` is the caller's), or -ECANCELED, -ENOMEM, -EAGAIN
+ * (no thread could be started), AN_ERR_NO_TASK. */
 AN_API AN_SUSPENDS int an_offload(int (*fn)(void *arg), void *arg,
 				  void (*dispose)(void *arg));
 

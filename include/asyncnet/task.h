@@ -1,18 +1,19 @@
 /* Tasks and scopes: the heart of the library.
  *
- * A task is a function with a stack of its own, run by the loop of the thread that spawned it
- * and never moved to another thread. It runs until it calls something marked AN_SUSPENDS that
- * has to wait; then another task runs. Between two such calls nothing else touches the loop's
- * data, so no locks are needed there.
+ * A task is a function with a stack of its own, run by the loop of the thread that
+ * spawned it and never moved to another thread. It runs until it calls something marked
+ * AN_SUSPENDS that has to wait; then another task runs. Between two such calls nothing
+ * else touches the loop's data, so no locks are needed there.
  *
  * Cancellation. A task carries a stack of scopes: its root (an_cancel), and the timeouts,
- * groups and shields that it opened. Once a scope is cancelled it stays so until it ends: every
- * suspending call in it returns -ECANCELED at once and does nothing. What was granted before
- * the cancellation (a mutex handed over, an item delivered) succeeds, and the cancellation
- * is seen at the next suspending call: -ECANCELED always means "it did not happen".
+ * groups and shields that it opened. Once a scope is cancelled it stays so until it ends:
+ * every suspending call in it returns -ECANCELED at once and does nothing. What was
+ * granted before the cancellation (a mutex handed over, an item delivered) succeeds, and
+ * the cancellation is seen at the next suspending call: -ECANCELED always means "it did
+ * not happen".
  *
- * The struct bodies below are public so that they can lie on the caller's stack; their fields
- * are private.
+ * The struct bodies below are public so that they can lie on the caller's stack; their
+ * fields are private.
  */
 #ifndef ASYNCNET_TASK_H
 #define ASYNCNET_TASK_H
@@ -27,24 +28,25 @@ typedef struct an_task an_task;
 /* A task's body. Negative means that it failed, and that value is the task's result. */
 typedef int (*an_task_fn)(void *arg);
 
-/* ---- spawning and joining ------------------------------------------------------------- */
+/* ---- spawning and joining ---------------------------------------------------------- */
 
 typedef struct an_task_opts {
 	const char *name;  /* copied, cut at 31 bytes; NULL: "task-N" */
-	size_t stack_size; /* bytes, rounded up to a pool class; 0: the loop's default (64 KiB) */
+	size_t stack_size; /* bytes, rounded up to a class; 0: the loop's default */
 } an_task_opts;
 
-/* Makes a task that will run fn(arg) when the loop next gets to it. Never suspends.
- * `arg` is borrowed until the task ends. With `ret` the caller owns a handle that it must give
+/* Makes a task that will run fn(arg) when the loop next gets to it. Never suspends. `arg`
+ * is borrowed until the task ends. With `ret` the caller owns a handle that it must give
  * to an_join() or an_detach(); with NULL the task is detached from the start.
  * Returns 0; -ENOMEM; AN_ERR_NO_TASK outside a loop. */
 AN_API int an_spawn(an_task_fn fn, void *arg, const an_task_opts *opts, an_task **ret);
 
 /* Waits until `task` has ended. Suspends.
- * On 0 the handle is consumed, and *ret_result (may be NULL) is what the task returned, or
- * -ECANCELED if it was cancelled before its first step. On failure the handle is still yours.
- * Returns 0; -ECANCELED when the caller was cancelled (the task runs on); -EDEADLK when a task
- * joins itself; -EBUSY when another task joins it already. */
+ * On 0 the handle is consumed, and *ret_result (may be NULL) is what the task returned,
+ * or -ECANCELED if it was cancelled before its first step. On failure the handle is still
+ * yours.
+ * Returns 0; -ECANCELED when the caller was cancelled (the task runs on); -EDEADLK when a
+ * task joins itself; -EBUSY when another task joins it already. */
 AN_API AN_SUSPENDS int an_join(an_task *task, int *ret_result);
 
 /* Gives the handle up: the task runs on and is freed when it ends. Accepts NULL. Never
@@ -59,8 +61,8 @@ AN_API void an_cancel(an_task *task);
 /* How many an_cancel() requests the current task has had, less those taken back. */
 AN_API int an_cancelling(void);
 
-/* Takes one request back; at zero the root scope is no longer cancelled. Returns what is left.
- * For a caller that sent the cancellation itself and has handled it. */
+/* Takes one request back; at zero the root scope is no longer cancelled. Returns what is
+ * left. For a caller that sent the cancellation itself and has handled it. */
 AN_API int an_uncancel(void);
 
 /* The running task, or NULL outside one. Borrowed. */
@@ -72,7 +74,7 @@ AN_API bool an_done(const an_task *task);
 /* The task's name. Borrowed for as long as the task lives. */
 AN_API const char *an_task_name(const an_task *task);
 
-/* ---- suspending ----------------------------------------------------------------------- */
+/* ---- suspending -------------------------------------------------------------------- */
 
 /* Lets every other ready task run first. Returns 0 or -ECANCELED. */
 AN_API AN_SUSPENDS int an_yield(void);
@@ -81,11 +83,11 @@ AN_API AN_SUSPENDS int an_yield(void);
  * Returns 0 when the time is over, -ECANCELED before. */
 AN_API AN_SUSPENDS int an_sleep(an_duration d);
 
-/* 0, or -ECANCELED when a suspending call made here would return it. Never suspends itself:
- * for long computations. */
+/* 0, or -ECANCELED when a suspending call made here would return it. Never suspends
+ * itself: for long computations. */
 AN_API int an_check(void);
 
-/* ---- scopes --------------------------------------------------------------------------- */
+/* ---- scopes ------------------------------------------------------------------------ */
 
 struct an__scope {
 	struct an__scope *outer;
@@ -103,20 +105,22 @@ typedef struct an_timeout {
 	struct an__scope scope;
 } an_timeout;
 
-/* Opens the scope; `limit` counts from now; at most 0 has expired already; AN_FOREVER sets none.
- * Never suspends. The struct is the caller's and must live until the end. */
+/* Opens the scope; `limit` counts from now; at most 0 has expired already; AN_FOREVER
+ * sets none. Never suspends. The struct is the caller's and must live until the end. */
 AN_API void an_timeout_begin(an_timeout *t, an_duration limit);
 
 /* The same for a point on the loop's clock: an_timeout_begin_at(&t, an_now() + d). */
 AN_API void an_timeout_begin_at(an_timeout *t, an_duration deadline);
 
-/* Moves the deadline of an open timeout; a past one takes effect at the next suspending call.
+/* Moves the deadline of an open timeout; a past one takes effect at the next suspending
+ * call.
  * Returns 0; AN_ERR_MISUSE when it has expired or is not open. Never suspends. */
 AN_API int an_timeout_reschedule(an_timeout *t, an_duration deadline);
 
 /* Closes the scope. `result` is what the work in it returned.
  * Returns -ETIMEDOUT when result is -ECANCELED, this scope expired, and no outer scope is
- * cancelled; otherwise result, so a value that arrived all the same is kept. Never suspends. */
+ * cancelled; otherwise result, so a value that arrived all the same is kept. Never
+ * suspends. */
 AN_API int an_timeout_end(an_timeout *t, int result);
 
 /* Whether the deadline passed; valid after the end, too. */
@@ -133,7 +137,8 @@ typedef struct an_shield {
 AN_API void an_shield_begin(an_shield *s, an_duration grace);
 
 /* Closes the shield. Returns -ETIMEDOUT when result is -ECANCELED and the grace ran out,
- * otherwise result. A cancellation from outside is seen again from here on. Never suspends. */
+ * otherwise result. A cancellation from outside is seen again from here on. Never
+ * suspends. */
 AN_API int an_shield_end(an_shield *s, int result);
 
 /* Child tasks that end together: none outlives the group. */
@@ -151,22 +156,22 @@ typedef struct an_group {
 AN_API void an_group_begin(an_group *g);
 
 /* Spawns a child of the group. A child that fails (returns a negative code other than the
- * -ECANCELED of its own cancellation) cancels its siblings and the body, and its code becomes
- * the group's. May be called by any task of the group. Never suspends.
- * Returns 0; -ENOMEM; -ECANCELED when the group is cancelled already; AN_ERR_MISUSE when it is
- * not open. */
+ * -ECANCELED of its own cancellation) cancels its siblings and the body, and its code
+ * becomes the group's. May be called by any task of the group. Never suspends.
+ * Returns 0; -ENOMEM; -ECANCELED when the group is cancelled already; AN_ERR_MISUSE when
+ * it is not open. */
 AN_API int an_group_spawn(an_group *g, an_task_fn fn, void *arg);
 
 /* The same with a name or a stack size. */
 AN_API int an_group_spawn_with(an_group *g, an_task_fn fn, void *arg,
 			       const an_task_opts *opts);
 
-/* Cancels the children and the body. Without an error of a child the group's end returns 0.
- * Never suspends. */
+/* Cancels the children and the body. Without an error of a child the group's end returns
+ * 0. Never suspends. */
 AN_API void an_group_cancel(an_group *g);
 
-/* Reports a failure of the body (or of anything): cancels, and is the group's error if it is
- * the first. Values >= 0 do nothing. Never suspends. */
+/* Reports a failure of the body (or of anything): cancels, and is the group's error if it
+ * is the first. Values >= 0 do nothing. Never suspends. */
 AN_API void an_group_fail(an_group *g, int error);
 
 /* Waits for all children and closes the group. Suspends; when the caller is cancelled the

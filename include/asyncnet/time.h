@@ -24,8 +24,8 @@ typedef int64_t an_duration;
  * Outside a loop: the system's monotonic clock. */
 AN_API an_duration an_now(void);
 
-/* Reads the clock again in mid-turn and returns it: for a task that has computed for long and
- * now opens a timeout. Never suspends. */
+/* Reads the clock again in mid-turn and returns it: for a task that has computed for long
+ * and now opens a timeout. Never suspends. */
 AN_API an_duration an_now_update(void);
 
 AN_END_DECLS

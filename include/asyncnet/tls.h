@@ -10,32 +10,34 @@ AN_BEGIN_DECLS
 typedef struct an_tls an_tls;
 
 typedef struct an_tls_opts {
-	bool server;		/* the accepting side; needs cert_file and key_file */
-	const char *cert_file;	/* PEM chain, the leaf first; a client's own on the client side */
-	const char *key_file;	/* PEM */
-	const char *ca_file;	/* PEM of the trusted roots; NULL: the system's, on a client */
-	bool no_verify;		/* client: trust anyone. For tests alone */
+	bool server;	       /* the accepting side; needs cert_file and key_file */
+	const char *cert_file; /* PEM chain, the leaf first; on a client its own */
+	const char *key_file;  /* PEM */
+	const char *ca_file; /* PEM of trusted roots; NULL: a client takes the system's */
+	bool no_verify;	     /* client: trust anyone. For tests alone */
 	bool require_client_cert; /* server: demand one that ca_file vouches for */
-	const char *const *alpn;  /* protocols in order of preference, NULL-terminated; NULL: none */
-	int min_version;	/* TLS1_2_VERSION or TLS1_3_VERSION; 0: TLS 1.2 */
+	const char *const *alpn; /* in order of preference, NULL-terminated; NULL: none */
+	int min_version;	 /* TLS1_2_VERSION or TLS1_3_VERSION; 0: TLS 1.2 */
 	int64_t handshake_timeout; /* nanoseconds; 0: 10 s */
 } an_tls_opts;
 
-/* Makes a context. Certificates and host names are verified unless told not to be; TLS 1.2 at least;
- * no renegotiation; sessions are resumed. Reads files: call it at the start. Never suspends.
- * The strings are copied. `error` (may be NULL) takes the reason in words, error_cap bytes.
+/* Makes a context. Certificates and host names are verified unless told not to be; TLS
+ * 1.2 at least; no renegotiation; sessions are resumed. Reads files: call it at the
+ * start. Never suspends. The strings are copied. `error` (may be NULL) takes the reason
+ * in words, error_cap bytes.
  * Returns 0; -ENOMEM; -ENOENT and the like; AN_ERR_TLS for what OpenSSL refuses. */
-AN_API int an_tls_new(const an_tls_opts *opts, char *error, size_t error_cap, an_tls **ret);
+AN_API int an_tls_new(const an_tls_opts *opts, char *error, size_t error_cap,
+		      an_tls **ret);
 
 /* Gives up a reference; streams that use it keep theirs. Accepts NULL, returns NULL. */
 AN_API an_tls *an_tls_free(an_tls *tls);
 
-/* Runs the handshake on `s`. Suspends. On a client `host` is the name that is sent (SNI) and verified,
- * or an address in digits; NULL on a server. Bytes that were read ahead in plain text are a protocol error
- * (they could be injected).
- * Returns 0; AN_ERR_CERT, AN_ERR_CERT_HOST, AN_ERR_TLS (an_stream_error_text() says more);
- * AN_ERR_TRUNCATED; AN_ERR_MISUSE for unread plain text; -ETIMEDOUT; -ECANCELED; socket errors. After a
- * failure the stream can only be closed. */
+/* Runs the handshake on `s`. Suspends. On a client `host` is the name that is sent (SNI)
+ * and verified, or an address in digits; NULL on a server. Bytes that were read ahead in
+ * plain text are a protocol error (they could be injected).
+ * Returns 0; AN_ERR_CERT, AN_ERR_CERT_HOST, AN_ERR_TLS (an_stream_error_text() says
+ * more); AN_ERR_TRUNCATED; AN_ERR_MISUSE for unread plain text; -ETIMEDOUT; -ECANCELED;
+ * socket errors. After a failure the stream can only be closed. */
 AN_API AN_SUSPENDS int an_stream_start_tls(an_stream *s, an_tls *tls, const char *host);
 
 /* The protocol agreed on by ALPN, or NULL. Borrowed for as long as the stream lives. */

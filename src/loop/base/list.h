@@ -1,7 +1,8 @@
 /* An intrusive, circular, doubly linked list. L0: no loop, no I/O.
  *
- * The head is a node, too; a node that is on no list points to itself or is zero. Removing needs no
- * head, which is what lets a cancellation take a waiter off whatever it waits on.
+ * The head is a node, too; a node that is on no list points to itself or is zero.
+ * Removing needs no head, which is what lets a cancellation take a waiter off whatever it
+ * waits on.
  */
 #ifndef AN_LOOP_BASE_LIST_H
 #define AN_LOOP_BASE_LIST_H
@@ -14,7 +15,7 @@ typedef struct an__list {
 } an__list;
 
 #define an__container(pointer, type, member) \
-	((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 static inline void an__list_init(an__list *l)
 {

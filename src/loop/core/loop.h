@@ -1,8 +1,9 @@
-/* What the layers above may know of the loop. L1. The struct itself is in loop-private.h, for
- * core's own files.
+/* What the layers above may know of the loop. L1. The struct itself is in loop-private.h,
+ * for core's own files.
  *
- * Above core, use libevent's events on an_loop_base() for descriptors; their callbacks run on the
- * loop's own stack, must not suspend, and hand results to tasks with an__wake().
+ * Above core, use libevent's events on an_loop_base() for descriptors; their callbacks
+ * run on the loop's own stack, must not suspend, and hand results to tasks with
+ * an__wake().
  */
 #ifndef AN_LOOP_CORE_LOOP_H
 #define AN_LOOP_CORE_LOOP_H
@@ -11,11 +12,12 @@
 
 #include <asyncnet/loop.h>
 
-/* ---- end of turn ---------------------------------------------------------------------- */
+/* ---- end of turn ------------------------------------------------------------------- */
 
-/* Runs once, after the ready tasks have had their turn and before the loop looks for events: where
- * what was gathered during a turn leaves. The owner keeps the memory and may remove the
- * node (an__list_remove) to call it off; an initialised node that is on no list is empty. */
+/* Runs once, after the ready tasks have had their turn and before the loop looks for
+ * events: where what was gathered during a turn leaves. The owner keeps the memory and
+ * may remove the node (an__list_remove) to call it off; an initialised node that is on no
+ * list is empty. */
 typedef struct an__turn_hook {
 	an__list node;
 	void (*fn)(struct an__turn_hook *hook);
@@ -30,7 +32,7 @@ static inline void an__turn_hook_init(an__turn_hook *h, void (*fn)(an__turn_hook
 /* No effect when the hook waits already. */
 void an__loop_at_turn_end(an_loop *loop, an__turn_hook *hook);
 
-/* ---- timers that are not a task's ----------------------------------------------------- */
+/* ---- timers that are not a task's -------------------------------------------------- */
 
 typedef struct an__timer {
 	an_duration deadline;
@@ -43,30 +45,32 @@ typedef struct an__timer {
 /* Room in the heap is reserved here, so that arming cannot fail. Returns 0; -ENOMEM. */
 int an__timer_init(an__timer *t, an_loop *loop, void (*fn)(an__timer *));
 
-/* Fires once at `deadline`, equal ones in the order of arming; moves it when it is armed. */
+/* Fires once at `deadline`, equal ones in the order of arming; moves it when it is
+ * armed. */
 void an__timer_arm(an__timer *t, an_duration deadline);
 void an__timer_disarm(an__timer *t);
 
 /* Gives the room back. */
 void an__timer_done(an__timer *t);
 
-/* ---- other threads -------------------------------------------------------------------- */
+/* ---- other threads ----------------------------------------------------------------- */
 
 /* A message to the loop's thread in the sender's own memory. */
 typedef struct an__post_node {
 	struct an__post_node *next;
-	void (*fn)(struct an__post_node *node); /* on the loop's stack; must not suspend */
+	void (*fn)(
+		struct an__post_node *node); /* on the loop's stack; must not suspend */
 } an__post_node;
 
 /* From any thread; never fails. The loop must be alive: hold it with an__loop_hold(). */
 void an__loop_post(an_loop *loop, an__post_node *node);
 
-/* Held on the loop's thread for as long as another thread will post to it: the end of the loop
- * waits for all of them to be released, turning meanwhile. */
+/* Held on the loop's thread for as long as another thread will post to it: the end of the
+ * loop waits for all of them to be released, turning meanwhile. */
 void an__loop_hold(an_loop *loop);
 void an__loop_release(an_loop *loop);
 
-/* ---- what the layers above keep for each loop ----------------------------------------- */
+/* ---- what the layers above keep for each loop -------------------------------------- */
 
 enum an__loop_local {
 	AN__LOCAL_OFFLOAD,

@@ -1,25 +1,28 @@
 /* THE suspend/wake/cancel primitive. L1. Everything that waits is written on this header.
  *
- * A task that must wait puts a waiter, which lies on its own stack, on the queue of the thing that
- * it waits for, and parks:
+ * A task that must wait puts a waiter, which lies on its own stack, on the queue of the
+ * thing that it waits for, and parks:
  *
  *	struct get { an__waiter waiter; void *item; } g;
- *	r = an__wait(&g.waiter, &q->getters);      parks; 0 when granted, -ECANCELED when not
+ *	r = an__wait(&g.waiter, &q->getters);    parks; 0: granted, else -ECANCELED
  *
  * Whoever has something to give takes the first waiter and grants it:
  *
  *	g = an__container(w, struct get, waiter);
  *	g->item = item;
- *	an__wake(w, 0);                            off the queue, task ready, result 0
+ *	an__wake(w, 0);                          off the queue, task ready, result 0
  *
- * A cancellation takes the waiter off its queue at once, so it cannot be granted any more; a
- * grant takes it off, too, so it cannot be cancelled any more. One of the two happens, never both:
- * "grant beats cancel" without a line of code in the primitives. The memory of a waiter is valid until
- * its task runs again, which is never before the waker returned.
+ * A cancellation takes the waiter off its queue at once, so it cannot be granted any
+ * more; a grant takes it off, too, so it cannot be cancelled any more. One of the two
+ * happens, never both: "grant beats cancel" without a line of code in the primitives. The
+ * memory of a waiter is valid until its task runs again, which is never before the waker
+ * returned.
  *
- * A waiter's life:   idle --an__wait--> parked --an__wake--> woken     (result: the waker's)
- *                                       parked --cancel----> woken     (result: -ECANCELED)
- *                                       parked --deadline--> woken     (result: -ETIMEDOUT)
+ * A waiter's life:
+ *
+ *	idle --an__wait--> parked --an__wake--> woken    result: the waker's
+ *	                   parked --cancel----> woken    result: -ECANCELED
+ *	                   parked --deadline--> woken    result: -ETIMEDOUT
  */
 #ifndef AN_LOOP_CORE_WAIT_H
 #define AN_LOOP_CORE_WAIT_H
@@ -29,24 +32,25 @@
 
 typedef struct an__waiter {
 	struct an__waiter *next, *prev;
-	an__waiters *queue;	  /* the queue it is on; NULL: none */
+	an__waiters *queue; /* the queue it is on; NULL: none */
 	an_task *task;
-	an_duration deadline;	  /* of this wait alone; AN_FOREVER: none */
+	an_duration deadline; /* of this wait alone; AN_FOREVER: none */
 	int result;
-	bool parked;		  /* neither woken nor cancelled yet */
+	bool parked; /* neither woken nor cancelled yet */
 	bool uncancellable;
-	/* Called, on the canceller's stack, when a cancellation or the deadline ended the wait and
-	 * before the task runs; must not suspend. NULL: nothing to do. */
+	/* Called, on the canceller's stack, when a cancellation or the deadline ended the
+	 * wait and before the task runs; must not suspend. NULL: nothing to do. */
 	void (*cancelled)(struct an__waiter *w);
 } an__waiter;
 
-/* What every suspending function begins with: 0, -ECANCELED in a cancelled scope, AN_ERR_NO_TASK
- * outside a task. */
+/* What every suspending function begins with: 0, -ECANCELED in a cancelled scope,
+ * AN_ERR_NO_TASK outside a task. */
 int an__wait_check(void);
 
-/* Parks the current task at the tail of `queue`, or on none when that is NULL (the waker then knows
- * the waiter). Checks first, as above. All fields of *w are set here; `cancelled` is kept NULL: use
- * an__wait_with() for it. Returns the waker's result; -ECANCELED; AN_ERR_NO_TASK. */
+/* Parks the current task at the tail of `queue`, or on none when that is NULL (the waker
+ * then knows the waiter). Checks first, as above. All fields of *w are set here;
+ * `cancelled` is kept NULL: use an__wait_with() for it. Returns the waker's result;
+ * -ECANCELED; AN_ERR_NO_TASK. */
 int an__wait(an__waiter *w, an__waiters *queue);
 
 /* The same, ending with -ETIMEDOUT at a point on the loop's clock. */
@@ -59,9 +63,10 @@ int an__wait_with(an__waiter *w, an__waiters *queue, an_duration deadline,
 /* Parks for as long as it takes: for waits whose end must be seen, such as a group's. */
 int an__wait_uncancellable(an__waiter *w, an__waiters *queue);
 
-/* Ends the wait with `result` and makes the task ready, behind those that are ready already.
- * Returns false, and does nothing, when the waiter was woken or cancelled before. Only on the
- * loop's own thread, from a task or a callback. */
+/* Ends the wait with `result` and makes the task ready, behind those that are ready
+ * already.
+ * Returns false, and does nothing, when the waiter was woken or cancelled before. Only on
+ * the loop's own thread, from a task or a callback. */
 bool an__wake(an__waiter *w, int result);
 
 /* The oldest waiter, or NULL. */
