@@ -9,8 +9,10 @@ AN_BEGIN_DECLS
 
 struct event_base;
 
+/* The loop of one thread; opaque. */
 typedef struct an_loop an_loop;
 
+/* Of an_run() and an_loop_attach(). */
 typedef struct an_loop_opts {
 	/* Bytes of a task's stack; 0: 64 KiB. Address space, not memory. */
 	size_t stack_size;

@@ -12,11 +12,13 @@ AN_BEGIN_DECLS
 
 /* ---- names ------------------------------------------------------------------------- */
 
+/* A socket address of any family. */
 typedef struct an_address {
 	struct sockaddr_storage storage;
 	socklen_t length;
 } an_address;
 
+/* What a name stands for, in the order in which to try them. */
 typedef struct an_addresses {
 	size_t count;
 	an_address list[];
@@ -32,11 +34,12 @@ typedef struct an_addresses {
 AN_API AN_SUSPENDS int an_resolve(const char *host, const char *service,
 				  an_addresses **ret);
 
-/* Accepts NULL, returns NULL. */
+/* Frees them. Accepts NULL, returns NULL. Never suspends. */
 AN_API an_addresses *an_addresses_free(an_addresses *a);
 
 /* ---- connecting -------------------------------------------------------------------- */
 
+/* Of an_connect() and an_connect_unix(). */
 typedef struct an_connect_opts {
 	an_tls *tls;	      /* start TLS with it; NULL: plain. Borrowed for the call */
 	const char *tls_host; /* name to verify; NULL: `host` */
@@ -61,8 +64,10 @@ AN_API AN_SUSPENDS int an_connect_unix(const char *path, const an_connect_opts *
 
 /* ---- listening --------------------------------------------------------------------- */
 
+/* A socket that listens. It belongs to the loop of the thread that made it. */
 typedef struct an_listener an_listener;
 
+/* Of an_listen(), an_listen_unix() and an_listen_fd(). */
 typedef struct an_listen_opts {
 	int backlog;	 /* 0: 1024 */
 	bool reuse_port; /* SO_REUSEPORT; SO_REUSEADDR is always set */

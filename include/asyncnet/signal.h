@@ -6,6 +6,7 @@
 
 AN_BEGIN_DECLS
 
+/* A set of signals that tasks of this loop wait for. */
 typedef struct an_signal_watch an_signal_watch;
 
 /* Takes the signals over from their default action until the watch is closed; they are

@@ -16,8 +16,10 @@
 
 AN_BEGIN_DECLS
 
+/* A byte stream; opaque. */
 typedef struct an_stream an_stream;
 
+/* How much a stream keeps. */
 typedef struct an_stream_opts {
 	size_t read_limit; /* bytes kept by read_until and read_line; 0: 64 KiB */
 	size_t write_high; /* bytes kept above which a writer parks; 0: 64 KiB */
@@ -123,9 +125,11 @@ AN_API int an_stream_fd(const an_stream *s);
  * `cap`.
  * Returns 0 or the system's error. Never suspends. */
 AN_API int an_stream_peer_address(const an_stream *s, char *buf, size_t cap);
+
+/* The same for the near end. */
 AN_API int an_stream_local_address(const an_stream *s, char *buf, size_t cap);
 
-/* The last failure in words ("certificate has expired"), or "" ; borrowed until the next
+/* The last failure in words ("certificate has expired"), or "". Borrowed until the next
  * failure. */
 AN_API const char *an_stream_error_text(const an_stream *s);
 

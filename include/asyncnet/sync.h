@@ -18,22 +18,17 @@
 
 AN_BEGIN_DECLS
 
-struct an__waiter;
-
-/* The tasks that wait on one primitive, oldest first. */
-typedef struct an__waiters {
-	struct an__waiter *first, *last;
-} an__waiters;
-
 /* ---- mutex ------------------------------------------------------------------------- */
 
+/* At most one task holds it. Fields are private. */
 typedef struct an_mutex {
 	an__waiters waiters;
 	an_task *owner;
 } an_mutex;
 
+/* An unlocked mutex, as a constant and at run time. Never suspends; holds nothing that
+ * must be given back, here and in all types below but an_queue. */
 #define AN_MUTEX_INIT { { 0, 0 }, 0 }
-
 AN_API void an_mutex_init(an_mutex *m);
 
 /* Takes the mutex, waiting for its turn. Suspends when it is held.
@@ -47,10 +42,12 @@ AN_API int an_mutex_trylock(an_mutex *m);
  * Returns 0; -EPERM when the caller does not hold it. */
 AN_API int an_mutex_unlock(an_mutex *m);
 
+/* Whether some task holds it. */
 AN_API bool an_mutex_locked(const an_mutex *m);
 
 /* ---- semaphore --------------------------------------------------------------------- */
 
+/* A number of permits. Fields are private. */
 typedef struct an_semaphore {
 	an__waiters waiters;
 	size_t value, bound;
@@ -77,28 +74,37 @@ AN_API size_t an_semaphore_value(const an_semaphore *s);
 
 /* ---- event ------------------------------------------------------------------------- */
 
+/* A flag that tasks wait for. Fields are private. */
 typedef struct an_event {
 	an__waiters waiters;
 	bool set;
 } an_event;
 
+/* An event that is not set. */
 #define AN_EVENT_INIT { { 0, 0 }, false }
 AN_API void an_event_init(an_event *e);
 
 /* Waits until the event is set. Returns 0; -ECANCELED. Suspends unless it is set. */
 AN_API AN_SUSPENDS int an_event_wait(an_event *e);
 
-/* Sets it and wakes all that wait now, even if it is cleared again in the same turn. */
+/* Sets it and wakes all that wait now, even if it is cleared again in the same turn.
+ * Never suspends. */
 AN_API void an_event_set(an_event *e);
+
+/* Waits begin to park again. Never suspends. */
 AN_API void an_event_clear(an_event *e);
+
+/* Whether it is set. */
 AN_API bool an_event_is_set(const an_event *e);
 
 /* ---- condition --------------------------------------------------------------------- */
 
+/* Waiting for a state that a mutex guards. Fields are private. */
 typedef struct an_condition {
 	an__waiters waiters;
 } an_condition;
 
+/* A condition that nobody waits for. */
 #define AN_CONDITION_INIT { { 0, 0 } }
 AN_API void an_condition_init(an_condition *c);
 
@@ -115,10 +121,13 @@ AN_API AN_SUSPENDS int an_condition_wait_for(an_condition *c, an_mutex *m,
 
 /* Wakes the first `n` waiters. Never suspends. Returns how many were woken. */
 AN_API size_t an_condition_notify(an_condition *c, size_t n);
+
+/* Wakes all that wait now. Never suspends. Returns how many were woken. */
 AN_API size_t an_condition_notify_all(an_condition *c);
 
 /* ---- barrier ----------------------------------------------------------------------- */
 
+/* Lets tasks through when enough of them have come, again and again. Fields are private. */
 typedef struct an_barrier {
 	an__waiters filling; /* arrived, waiting for the rest */
 	an__waiters blocked; /* arrived while the last generation was draining */
@@ -126,7 +135,7 @@ typedef struct an_barrier {
 	bool broken, resetting;
 } an_barrier;
 
-/* parties: how many tasks must arrive; at least 1. */
+/* `parties`: how many tasks must arrive; at least 1. */
 #define AN_BARRIER_INIT(parties) { { 0, 0 }, { 0, 0 }, (parties), 0, 0, false, false }
 AN_API void an_barrier_init(an_barrier *b, size_t parties);
 
@@ -141,12 +150,16 @@ AN_API void an_barrier_abort(an_barrier *b);
 
 /* Those who wait get AN_ERR_BROKEN; the barrier is empty and whole again. */
 AN_API void an_barrier_reset(an_barrier *b);
+
+/* Whether it has been aborted and not been reset since. */
 AN_API bool an_barrier_broken(const an_barrier *b);
 
 /* ---- queue ------------------------------------------------------------------------- */
 
+/* As a capacity: no limit. */
 #define AN_QUEUE_UNBOUNDED SIZE_MAX
 
+/* A queue of pointers. Fields are private. */
 typedef struct an_queue {
 	an__waiters getters, putters, joiners;
 	void **ring;
@@ -155,7 +168,7 @@ typedef struct an_queue {
 	bool closed;
 } an_queue;
 
-/* A queue of pointers. `capacity`: how many may lie in it; 0 hands each item from putter
+/* Makes an empty queue. `capacity`: how many may lie in it; 0 hands each item from putter
  * to getter directly (a rendezvous); AN_QUEUE_UNBOUNDED has no limit. Never suspends;
  * memory is taken as the queue fills. */
 AN_API void an_queue_init(an_queue *q, size_t capacity);
@@ -191,6 +204,7 @@ AN_API int an_queue_task_done(an_queue *q);
 /* Waits until every item that was put has been dealt with. Returns 0; -ECANCELED. */
 AN_API AN_SUSPENDS int an_queue_join(an_queue *q);
 
+/* How many items lie in it. */
 AN_API size_t an_queue_count(const an_queue *q);
 
 AN_END_DECLS

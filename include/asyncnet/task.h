@@ -23,13 +23,23 @@
 
 AN_BEGIN_DECLS
 
+/* A task; opaque. Pinned to the loop of the thread that spawned it. */
 typedef struct an_task an_task;
+
+struct an__waiter;
+
+/* The tasks that wait on one thing, oldest first. Its fields are private; it is public so
+ * that what they wait on can lie in the caller's memory. */
+typedef struct an__waiters {
+	struct an__waiter *first, *last;
+} an__waiters;
 
 /* A task's body. Negative means that it failed, and that value is the task's result. */
 typedef int (*an_task_fn)(void *arg);
 
 /* ---- spawning and joining ---------------------------------------------------------- */
 
+/* Of an_spawn() and an_group_spawn_with(). */
 typedef struct an_task_opts {
 	const char *name;  /* copied, cut at 31 bytes; NULL: "task-N" */
 	size_t stack_size; /* bytes, rounded up to a class; 0: the loop's default */
@@ -89,6 +99,7 @@ AN_API int an_check(void);
 
 /* ---- scopes ------------------------------------------------------------------------ */
 
+/* What the three scopes below begin with; private. */
 struct an__scope {
 	struct an__scope *outer;
 	an_task *task;

@@ -7,8 +7,10 @@
 
 AN_BEGIN_DECLS
 
+/* A context: certificates and rules, shared by the streams that use it. */
 typedef struct an_tls an_tls;
 
+/* Of an_tls_new(). */
 typedef struct an_tls_opts {
 	bool server;	       /* the accepting side; needs cert_file and key_file */
 	const char *cert_file; /* PEM chain, the leaf first; on a client its own */

@@ -27,7 +27,6 @@
 #ifndef AN_LOOP_CORE_WAIT_H
 #define AN_LOOP_CORE_WAIT_H
 
-#include <asyncnet/sync.h>
 #include <asyncnet/task.h>
 
 typedef struct an__waiter {
