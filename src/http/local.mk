@@ -1,1 +1,3 @@
-libasyncnet_internal_la_SOURCES +=
+libasyncnet_internal_la_SOURCES += \
+	%D%/url.c \
+	%D%/url.h
