@@ -13,5 +13,6 @@
 #include <asyncnet/task.h>
 #include <asyncnet/time.h>
 #include <asyncnet/tls.h>
+#include <asyncnet/trace.h>
 
 #endif

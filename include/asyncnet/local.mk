@@ -10,4 +10,5 @@ nobase_include_HEADERS += \
 	%D%/sync.h \
 	%D%/task.h \
 	%D%/time.h \
-	%D%/tls.h
+	%D%/tls.h \
+	%D%/trace.h

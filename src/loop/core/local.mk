@@ -1,1 +1,2 @@
-libasyncnet_internal_la_SOURCES +=
+libasyncnet_internal_la_SOURCES += \
+	%D%/trace.c
