@@ -2,6 +2,7 @@ nobase_include_HEADERS += \
 	%D%/api.h \
 	%D%/asyncnet.h \
 	%D%/error.h \
+	%D%/http.h \
 	%D%/loop.h \
 	%D%/net.h \
 	%D%/offload.h \
