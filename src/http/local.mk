@@ -6,5 +6,7 @@ libasyncnet_internal_la_SOURCES += \
 
 # Client.
 libasyncnet_internal_la_SOURCES += \
+	%D%/redirect.c \
+	%D%/redirect.h \
 	%D%/url.c \
 	%D%/url.h

@@ -1,5 +1,8 @@
 check_PROGRAMS += \
+	tests/unit/http/test-redirect \
 	tests/unit/http/test-url
 
+tests_unit_http_test_redirect_CFLAGS = $(TEST_CFLAGS)
+tests_unit_http_test_redirect_LDADD = $(TEST_LIBS)
 tests_unit_http_test_url_CFLAGS = $(TEST_CFLAGS)
 tests_unit_http_test_url_LDADD = $(TEST_LIBS)
