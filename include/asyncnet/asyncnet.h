@@ -8,6 +8,7 @@
 #include <asyncnet/loop.h>
 #include <asyncnet/net.h>
 #include <asyncnet/offload.h>
+#include <asyncnet/pg.h>
 #include <asyncnet/signal.h>
 #include <asyncnet/stream.h>
 #include <asyncnet/sync.h>

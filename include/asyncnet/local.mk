@@ -6,6 +6,7 @@ nobase_include_HEADERS += \
 	%D%/loop.h \
 	%D%/net.h \
 	%D%/offload.h \
+	%D%/pg.h \
 	%D%/signal.h \
 	%D%/stream.h \
 	%D%/sync.h \
