@@ -1,4 +1,32 @@
-# cmocka programs; each links the convenience library and so reaches the internals.
-TEST_CFLAGS = $(AN_CFLAGS) $(DEPS_CFLAGS) $(CMOCKA_CFLAGS)
-TEST_LIBS = libasyncnet-internal.la $(CMOCKA_LIBS)
+# The tests: cmocka programs under unit/ and integration/, and the checks of the tree.
+# Each program links the convenience library and so reaches the internals.
+TEST_CFLAGS = $(AN_CFLAGS) $(DEPS_CFLAGS) $(CMOCKA_CFLAGS) -pthread
+TEST_LIBS = libtest-support.la libasyncnet-internal.la $(CMOCKA_LIBS)
+
+# For a program that calls an__test_fail_allocation(): allocations of the library go through
+# tests/support/fail-alloc.c.
+FAIL_ALLOC = \
+	-Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup \
+	-Wl,--wrap=strndup -Wl,--wrap=aligned_alloc -Wl,--wrap=posix_memalign
+
+TESTS = $(dist_check_SCRIPTS) $(check_PROGRAMS)
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+SH_LOG_DRIVER = $(LOG_DRIVER)
+SH_LOG_COMPILER = $(SHELL)
+if RUN_VALGRIND
+LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/support/under-valgrind.sh
+endif
+# Fake stacks (use after return) know nothing of stack switches; everything else is on.
+AM_TESTS_ENVIRONMENT = \
+	CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
+	top_srcdir='$(abs_top_srcdir)'; export top_srcdir; \
+	top_builddir='$(abs_top_builddir)'; export top_builddir; \
+	NM='$(NM)'; export NM; \
+	ASAN_OPTIONS="$${ASAN_OPTIONS-detect_stack_use_after_return=0:detect_leaks=1}"; \
+	export ASAN_OPTIONS; \
+	UBSAN_OPTIONS="$${UBSAN_OPTIONS-halt_on_error=1:print_stacktrace=1}"; \
+	export UBSAN_OPTIONS; \
+	TSAN_OPTIONS="$${TSAN_OPTIONS-halt_on_error=1:second_deadlock_stack=1}"; \
+	export TSAN_OPTIONS;
+
 include tests/unit/http/local.mk

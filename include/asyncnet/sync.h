@@ -127,7 +127,8 @@ AN_API size_t an_condition_notify_all(an_condition *c);
 
 /* ---- barrier ----------------------------------------------------------------------- */
 
-/* Lets tasks through when enough of them have come, again and again. Fields are private. */
+/* Lets tasks through when enough of them have come, again and again. Fields are
+ * private. */
 typedef struct an_barrier {
 	an__waiters filling; /* arrived, waiting for the rest */
 	an__waiters blocked; /* arrived while the last generation was draining */
