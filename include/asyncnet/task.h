@@ -159,8 +159,8 @@ typedef struct an_group {
 		struct an_task *first, *last;
 	} children;
 	size_t count;
+	struct an__waiter *waiter; /* of the body, in an_group_end() */
 	int error;
-	bool ending;
 } an_group;
 
 /* Opens the group in the current task. Never suspends. */

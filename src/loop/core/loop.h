@@ -8,6 +8,7 @@
 #ifndef AN_LOOP_CORE_LOOP_H
 #define AN_LOOP_CORE_LOOP_H
 
+#include "loop/base/heap.h"
 #include "loop/base/list.h"
 
 #include <asyncnet/loop.h>
@@ -35,9 +36,7 @@ void an__loop_at_turn_end(an_loop *loop, an__turn_hook *hook);
 /* ---- timers that are not a task's -------------------------------------------------- */
 
 typedef struct an__timer {
-	an_duration deadline;
-	uint64_t seq;
-	size_t index; /* in the heap, from 1; 0: not in it */
+	an__heap_node node;
 	an_loop *loop;
 	void (*fn)(struct an__timer *timer); /* on the loop's stack; must not suspend */
 } an__timer;
@@ -91,5 +90,9 @@ void an__loop_set_local(an_loop *loop, enum an__loop_local slot, void *value,
 			void (*destroy)(void *value));
 
 const an_loop_opts *an__loop_opts(const an_loop *loop);
+
+/* Whether the loop answers SIGINT itself (an_run() without no_signals). A watch of SIGINT takes
+ * that over for as long as it lives. Returns whether the loop did so before. */
+bool an__loop_handle_interrupt(an_loop *loop, bool handle);
 
 #endif

@@ -1,0 +1,131 @@
+/* Groups: child tasks that none outlives. L1.
+ *
+ * The group's scope belongs to the task that began it; each child has a root scope of its own, which the
+ * group cancels one by one. A child is on the group's list from its spawn to its end.
+ */
+#include "config.h"
+
+#include "loop/core/loop-private.h"
+
+#include <asyncnet/error.h>
+
+#include <errno.h>
+
+void an_group_begin(an_group *g)
+{
+	an_task *task = an_current();
+
+	*g = (an_group){ 0 };
+	an__scope_begin(&g->scope, task, AN__SCOPE_GROUP, AN_FOREVER);
+}
+
+static void link_child(an_group *g, an_task *child)
+{
+	child->group = g;
+	child->older = g->children.last;
+	child->younger = NULL;
+	if (g->children.last)
+		g->children.last->younger = child;
+	else
+		g->children.first = child;
+	g->children.last = child;
+	g->count++;
+}
+
+static void unlink_child(an_group *g, an_task *child)
+{
+	if (child->older)
+		child->older->younger = child->younger;
+	else
+		g->children.first = child->younger;
+	if (child->younger)
+		child->younger->older = child->older;
+	else
+		g->children.last = child->older;
+	child->group = NULL;
+	g->count--;
+}
+
+int an_group_spawn_with(an_group *g, an_task_fn fn, void *arg, const an_task_opts *opts)
+{
+	an_task *child;
+	int r;
+
+	if (!g->scope.task || g->scope.kind != AN__SCOPE_GROUP)
+		return AN_ERR_MISUSE;
+	if (g->scope.cancelled)
+		return -ECANCELED;
+	r = an__task_new(g->scope.task->loop, fn, arg, opts, &child);
+	if (r < 0)
+		return r;
+	child->detached = true;
+	link_child(g, child);
+	return 0;
+}
+
+int an_group_spawn(an_group *g, an_task_fn fn, void *arg)
+{
+	return an_group_spawn_with(g, fn, arg, NULL);
+}
+
+void an_group_cancel(an_group *g)
+{
+	an_task *child;
+
+	if (!g->scope.task || g->scope.kind != AN__SCOPE_GROUP || g->scope.cancelled)
+		return;
+	an__scope_cancel(&g->scope);
+	for (child = g->children.first; child; child = child->younger)
+		an_cancel(child);
+}
+
+void an_group_fail(an_group *g, int error)
+{
+	if (error >= 0)
+		return;
+	if (!g->error)
+		g->error = error;
+	an_group_cancel(g);
+}
+
+void an__group_child_done(an_task *child)
+{
+	an_group *g = child->group;
+
+	unlink_child(g, child);
+	if (child->result != -ECANCELED || !child->root.cancelled)
+		an_group_fail(g, child->result);
+	if (!g->count && g->waiter)
+		an__wake(g->waiter, 0);
+}
+
+/* Waits for the children; cancelled from outside, it passes that on and waits all the same.
+ * Returns 0 or -ECANCELED for that. */
+static int await_children(an_group *g)
+{
+	bool outer_cancelled;
+	an__waiter w;
+	int r;
+
+	g->waiter = &w;
+	r = g->count ? an__wait(&w, NULL) : an__wait_check();
+	outer_cancelled = r == -ECANCELED && g->scope.outer && g->scope.outer->seen;
+	if (outer_cancelled)
+		an_group_cancel(g);
+	while (g->count)
+		an_ignore(an__wait_uncancellable(&w, NULL));
+	g->waiter = NULL;
+	return outer_cancelled ? -ECANCELED : 0;
+}
+
+int an_group_end(an_group *g)
+{
+	int r;
+
+	if (!g->scope.task || g->scope.kind != AN__SCOPE_GROUP ||
+	    g->scope.task != an_current())
+		return AN_ERR_MISUSE;
+	r = await_children(g);
+	an__scope_end(&g->scope);
+	return g->error ? g->error : r;
+}

@@ -1,0 +1,434 @@
+/* The loop: sole owner of the event_base and of the run queue. L1.
+ *
+ * A turn:   clock -> timers that are due -> ready tasks, at most BUDGET resumptions
+ *           -> end-of-turn hooks -> libevent, waiting only when nothing is ready
+ *
+ * Invariants: a READY or NEW task is on the ready queue exactly once; `current` is NULL on
+ * main_ctx; libevent's callbacks run on main_ctx, outside a turn's task part.
+ */
+#include "config.h"
+
+#include "loop/core/loop-private.h"
+
+#include <asyncnet/error.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* How many resumptions may pass before descriptors are looked at again: at some 10 ns each the look
+ * (190 ns) costs a few percent, and a descriptor waits microseconds. */
+#define BUDGET 256
+
+__thread an_loop *an__current_loop;
+
+/* ---- scheduling ----------------------------------------------------------------------- */
+
+static void wake_attached(an_loop *loop)
+{
+	if (loop->attached && !loop->in_turn && loop->tick_at != INT64_MIN) {
+		loop->tick_at = INT64_MIN;
+		event_active(&loop->tick, EV_TIMEOUT, 0);
+	}
+}
+
+void an__ready(an_task *task)
+{
+	struct an__ready_queue *q = &task->loop->ready;
+
+	task->state = AN__TASK_READY;
+	task->next_ready = NULL;
+	if (q->last)
+		q->last->next_ready = task;
+	else
+		q->first = task;
+	q->last = task;
+	wake_attached(task->loop);
+}
+
+static inline an_task *next_ready(an_loop *loop)
+{
+	struct an__ready_queue *q = &loop->ready;
+	an_task *task = q->first;
+
+	if (!task || !loop->budget)
+		return NULL;
+	loop->budget--;
+	q->first = task->next_ready;
+	if (!q->first)
+		q->last = NULL;
+	task->state = AN__TASK_RUNNING;
+	return task;
+}
+
+static inline void bury(an_loop *loop)
+{
+	an_task *corpse = loop->corpse;
+
+	if (__builtin_expect(!corpse, 1))
+		return;
+	loop->corpse = NULL;
+	an__task_free(corpse);
+}
+
+static inline size_t stack_size(const an__stack *s)
+{
+	return (size_t)(s->top - s->low);
+}
+
+void an__switch_away(an_loop *loop)
+{
+	an_task *self = loop->current, *next = next_ready(loop);
+	bool dying = self->state == AN__TASK_DONE;
+
+	if (next == self)
+		return;
+	loop->current = next;
+	if (next) {
+		an__stack_switch_begin(dying ? NULL : &self->fake_stack, next->stack->low,
+				       stack_size(next->stack));
+		an__ctx_switch(&self->ctx, &next->ctx);
+	} else {
+		an__stack_switch_begin(dying ? NULL : &self->fake_stack, loop->main_low,
+				       loop->main_size);
+		an__ctx_switch(&self->ctx, &loop->main_ctx);
+	}
+	an__stack_switch_end(self->fake_stack, NULL, NULL);
+	bury(loop);
+}
+
+static void run_ready(an_loop *loop)
+{
+	an_task *next;
+
+	loop->budget = BUDGET;
+	while ((next = next_ready(loop))) {
+		loop->current = next;
+		an__stack_switch_begin(&loop->main_fake_stack, next->stack->low,
+				       stack_size(next->stack));
+		an__ctx_switch(&loop->main_ctx, &next->ctx);
+		an__stack_switch_end(loop->main_fake_stack, NULL, NULL);
+		bury(loop);
+	}
+}
+
+/* ---- time ----------------------------------------------------------------------------- */
+
+an_duration an_now(void)
+{
+	an_loop *loop = an__current_loop;
+
+	if (!loop)
+		return an__clock_monotonic();
+	/* Callbacks of libevent may come after a long wait. */
+	if (!loop->in_turn && !loop->opts.virtual_clock)
+		loop->now = an__clock_monotonic();
+	return loop->now;
+}
+
+an_duration an_now_update(void)
+{
+	an_loop *loop = an__current_loop;
+
+	if (!loop)
+		return an__clock_monotonic();
+	if (!loop->opts.virtual_clock)
+		loop->now = an__clock_monotonic();
+	return loop->now;
+}
+
+int an__timer_init(an__timer *t, an_loop *loop, void (*fn)(an__timer *))
+{
+	t->node.place = 0;
+	t->loop = loop;
+	t->fn = fn;
+	return an__heap_reserve(&loop->timers);
+}
+
+void an__timer_arm(an__timer *t, an_duration deadline)
+{
+	an__heap_set(&t->loop->timers, &t->node, deadline);
+	wake_attached(t->loop);
+}
+
+void an__timer_disarm(an__timer *t)
+{
+	an__heap_remove(&t->loop->timers, &t->node);
+}
+
+void an__timer_done(an__timer *t)
+{
+	an__timer_disarm(t);
+	an__heap_unreserve(&t->loop->timers);
+}
+
+static an__timer *first_timer(an_loop *loop)
+{
+	an__heap_node *n = an__heap_first(&loop->timers);
+
+	return n ? an__container(n, an__timer, node) : NULL;
+}
+
+static void fire_timers(an_loop *loop)
+{
+	an__timer *t;
+
+	while ((t = first_timer(loop)) && t->node.deadline <= loop->now) {
+		an__timer_disarm(t);
+		t->fn(t);
+	}
+}
+
+/* A task's timer may be armed for earlier than the task needs; a clock that jumps must not stop there.
+ * Returns whether any timer is left. */
+static bool settle_first_timer(an_loop *loop)
+{
+	an__timer *t;
+
+	while ((t = first_timer(loop)) && t->fn == an__task_timer_fired) {
+		an_task *task = an__container(t, an_task, timer);
+		an_duration wanted = task->state == AN__TASK_PARKED
+					     ? an__wait_deadline(task)
+					     : AN_FOREVER;
+
+		if (wanted == t->node.deadline)
+			return true;
+		an__timer_disarm(t);
+		if (wanted != AN_FOREVER)
+			an__timer_arm(t, wanted);
+	}
+	return t != NULL;
+}
+
+/* ---- the turn ------------------------------------------------------------------------- */
+
+void an__loop_at_turn_end(an_loop *loop, an__turn_hook *hook)
+{
+	if (!an__list_empty(&hook->node))
+		return;
+	an__list_push(&loop->turn_hooks, &hook->node);
+	wake_attached(loop);
+}
+
+static void run_turn_hooks(an_loop *loop)
+{
+	an__list *node;
+
+	while ((node = an__list_pop(&loop->turn_hooks))) {
+		an__turn_hook *hook = an__container(node, an__turn_hook, node);
+
+		hook->fn(hook);
+	}
+}
+
+static void arm_tick(an_loop *loop)
+{
+	an__timer *t = first_timer(loop);
+	struct timeval tv = { 0, 0 };
+	an_duration wait;
+
+	if (loop->ready.first) {
+		event_add(&loop->tick, &tv);
+		loop->tick_at = INT64_MIN;
+		return;
+	}
+	if (!t || loop->tick_at <= t->node.deadline)
+		return;
+	wait = t->node.deadline - an__clock_monotonic();
+	if (wait > 0) {
+		tv.tv_sec = wait / AN_SECOND;
+		tv.tv_usec = (wait % AN_SECOND + 999) / 1000;
+		if (tv.tv_usec >= 1000000) {
+			tv.tv_sec++;
+			tv.tv_usec = 0;
+		}
+	}
+	event_add(&loop->tick, &tv);
+	loop->tick_at = t->node.deadline;
+}
+
+static void on_tick(evutil_socket_t fd, short events, void *arg)
+{
+	an_loop *loop = arg;
+
+	(void)fd;
+	(void)events;
+	loop->tick_at = AN_FOREVER;
+	if (loop->attached && !loop->in_turn)
+		an__loop_turn(loop, false);
+}
+
+static bool work_pending(const an_loop *loop)
+{
+	return loop->ready.first || !an__list_empty(&loop->turn_hooks);
+}
+
+static int foreign_events(const an_loop *loop)
+{
+	return event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ADDED) -
+	       loop->own_events;
+}
+
+bool an__loop_stuck(const an_loop *loop)
+{
+	return loop->opts.virtual_clock && !work_pending(loop) && !loop->holds &&
+	       !loop->timers.used && foreign_events(loop) <= 0;
+}
+
+/* Descriptors first; when they have nothing, work of other threads; then the clock jumps. */
+static void poll_virtual(an_loop *loop)
+{
+	event_base_loop(loop->base, EVLOOP_NONBLOCK);
+	if (work_pending(loop))
+		return;
+	if (loop->holds)
+		event_base_loop(loop->base, EVLOOP_ONCE);
+	else if (settle_first_timer(loop))
+		loop->now = first_timer(loop)->node.deadline;
+	else if (foreign_events(loop) > 0)
+		event_base_loop(loop->base, EVLOOP_ONCE);
+}
+
+static void poll_events(an_loop *loop, bool may_block)
+{
+	if (!may_block || work_pending(loop)) {
+		event_base_loop(loop->base, EVLOOP_NONBLOCK);
+	} else if (loop->opts.virtual_clock) {
+		poll_virtual(loop);
+	} else {
+		arm_tick(loop);
+		event_base_loop(loop->base, EVLOOP_ONCE);
+	}
+}
+
+void an__loop_turn(an_loop *loop, bool may_block)
+{
+	if (!loop->opts.virtual_clock)
+		loop->now = an__clock_monotonic();
+	loop->in_turn = true;
+	fire_timers(loop);
+	run_ready(loop);
+	run_turn_hooks(loop);
+	loop->in_turn = false;
+	if (loop->attached)
+		arm_tick(loop);
+	else
+		poll_events(loop, may_block);
+}
+
+/* ---- made and freed ------------------------------------------------------------------- */
+
+static size_t describe_overflow(const void *address, char *buf, size_t cap)
+{
+	static const char intro[] = "libasyncnet: stack overflow in task ";
+	an_task *task = an_current();
+	size_t name;
+
+	if (!task || !an__stack_is_guard(task->stack, address))
+		return 0;
+	name = strlen(task->name);
+	if (sizeof intro + name >= cap)
+		return 0;
+	memcpy(buf, intro, sizeof intro - 1);
+	memcpy(buf + sizeof intro - 1, task->name, name);
+	buf[sizeof intro - 1 + name] = '\n';
+	return sizeof intro + name;
+}
+
+int an__loop_new(struct event_base *base, const an_loop_opts *opts, an_loop **ret)
+{
+	an_loop *loop = calloc(1, sizeof *loop);
+	int r = -ENOMEM;
+
+	if (!loop)
+		return -ENOMEM;
+	if (opts)
+		loop->opts = *opts;
+	if (!loop->opts.stack_size)
+		loop->opts.stack_size = 64 * 1024;
+	loop->base = base;
+	an__list_init(&loop->tasks);
+	an__list_init(&loop->turn_hooks);
+	loop->now = loop->opts.virtual_clock ? 0 : an__clock_monotonic();
+	loop->tick_at = AN_FOREVER;
+	evtimer_assign(&loop->tick, base, on_tick, loop);
+	r = an__stack_pool_new(loop->opts.stack_size, &loop->stacks);
+	if (r < 0)
+		goto fail;
+	r = an__post_init(loop);
+	if (r < 0)
+		goto fail;
+	r = an__stack_overflow_enter(describe_overflow);
+	if (r < 0)
+		goto fail_post;
+	an__current_loop = loop;
+	*ret = loop;
+	return 0;
+
+fail_post:
+	an__post_done(loop);
+fail:
+	an__stack_pool_free(loop->stacks);
+	free(loop);
+	return r;
+}
+
+static void destroy_locals(an_loop *loop)
+{
+	for (int i = AN__LOCAL_COUNT - 1; i >= 0; i--) {
+		struct an__local local = loop->locals[i];
+
+		loop->locals[i] = (struct an__local){ 0 };
+		if (local.destroy)
+			local.destroy(local.value);
+	}
+}
+
+void an__loop_free(an_loop *loop)
+{
+	destroy_locals(loop);
+	run_turn_hooks(loop);
+	an__tasks_free_left(loop);
+	an__loop_handle_interrupt(loop, false);
+	an__post_done(loop);
+	event_del(&loop->tick);
+	an__stack_overflow_leave();
+	an__stack_pool_free(loop->stacks);
+	an__heap_done(&loop->timers);
+	an__current_loop = NULL;
+	free(loop);
+}
+
+/* ---- what others may know ------------------------------------------------------------- */
+
+an_loop *an_loop_current(void)
+{
+	return an__current_loop;
+}
+
+struct event_base *an_loop_base(an_loop *loop)
+{
+	return loop->base;
+}
+
+size_t an_loop_task_count(const an_loop *loop)
+{
+	return loop->task_count;
+}
+
+void *an__loop_local(an_loop *loop, enum an__loop_local slot)
+{
+	return loop->locals[slot].value;
+}
+
+void an__loop_set_local(an_loop *loop, enum an__loop_local slot, void *value,
+			void (*destroy)(void *value))
+{
+	loop->locals[slot] = (struct an__local){ value, destroy };
+}
+
+const an_loop_opts *an__loop_opts(const an_loop *loop)
+{
+	return &loop->opts;
+}

@@ -1,0 +1,118 @@
+/* Messages to the loop's thread from others. L1.
+ *
+ * A lock-free stack that senders push to and the loop takes whole and turns round, so that messages of
+ * one sender arrive in order. An eventfd wakes the loop; only the sender that finds the stack empty
+ * writes to it. `holds` keeps the loop alive while someone will still send.
+ */
+#include "config.h"
+
+#include "loop/core/loop-private.h"
+
+#include <asyncnet/error.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+struct call {
+	an__post_node node;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+static void on_eventfd(evutil_socket_t fd, short events, void *arg)
+{
+	uint64_t count;
+
+	(void)events;
+	if (read(fd, &count, sizeof count) < 0 && errno != EAGAIN && errno != EINTR)
+		return;
+	an__post_run(arg);
+}
+
+int an__post_init(an_loop *loop)
+{
+	loop->post_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (loop->post_fd < 0)
+		return -errno;
+	event_assign(&loop->post_event, loop->base, loop->post_fd, EV_READ | EV_PERSIST,
+		     on_eventfd, loop);
+	if (event_add(&loop->post_event, NULL) < 0) {
+		close(loop->post_fd);
+		return -ENOMEM;
+	}
+	loop->own_events++;
+	return 0;
+}
+
+void an__post_done(an_loop *loop)
+{
+	an__post_run(loop);
+	event_del(&loop->post_event);
+	close(loop->post_fd);
+}
+
+void an__loop_post(an_loop *loop, an__post_node *node)
+{
+	an__post_node *top = atomic_load_explicit(&loop->posts, memory_order_relaxed);
+	uint64_t one = 1;
+
+	do
+		node->next = top;
+	while (!atomic_compare_exchange_weak_explicit(&loop->posts, &top, node,
+						      memory_order_release,
+						      memory_order_relaxed));
+	/* The counter cannot overflow: it is written once for each time the stack is emptied. */
+	if (!top)
+		while (write(loop->post_fd, &one, sizeof one) < 0 && errno == EINTR)
+			;
+}
+
+void an__post_run(an_loop *loop)
+{
+	an__post_node *n, *next, *oldest = NULL;
+
+	n = atomic_exchange_explicit(&loop->posts, NULL, memory_order_acquire);
+	for (; n; n = next) {
+		next = n->next;
+		n->next = oldest;
+		oldest = n;
+	}
+	for (n = oldest; n; n = next) {
+		next = n->next;
+		n->fn(n);
+	}
+}
+
+static void run_call(an__post_node *node)
+{
+	struct call *call = an__container(node, struct call, node);
+
+	call->fn(call->arg);
+	free(call);
+}
+
+int an_post(an_loop *loop, void (*fn)(void *arg), void *arg)
+{
+	struct call *call;
+
+	if (atomic_load(&loop->closed))
+		return AN_ERR_CLOSED;
+	call = malloc(sizeof *call);
+	if (!call)
+		return -ENOMEM;
+	*call = (struct call){ .node.fn = run_call, .fn = fn, .arg = arg };
+	an__loop_post(loop, &call->node);
+	return 0;
+}
+
+void an__loop_hold(an_loop *loop)
+{
+	loop->holds++;
+}
+
+void an__loop_release(an_loop *loop)
+{
+	loop->holds--;
+}

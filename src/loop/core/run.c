@@ -1,0 +1,153 @@
+/* Ways to run a loop: an_run() from start to end, or attached to a base that the caller
+ * dispatches. L1.
+ */
+#include "config.h"
+
+#include "loop/core/loop-private.h"
+
+#include <asyncnet/error.h>
+
+#include <errno.h>
+#include <signal.h>
+
+/* ---- SIGINT --------------------------------------------------------------------------- */
+
+/* libevent delivers the signals of a process to one base alone. */
+static atomic_flag interrupt_taken = ATOMIC_FLAG_INIT;
+
+static void on_interrupt(evutil_socket_t fd, short events, void *arg)
+{
+	an_loop *loop = arg;
+
+	(void)fd;
+	(void)events;
+	an__loop_handle_interrupt(loop, false);
+	an_cancel(loop->main_task);
+}
+
+static bool add_interrupt(an_loop *loop)
+{
+	struct sigaction old;
+
+	if (sigaction(SIGINT, NULL, &old) < 0 || old.sa_handler != SIG_DFL)
+		return false;
+	if (atomic_flag_test_and_set(&interrupt_taken))
+		return false;
+	evsignal_assign(&loop->interrupt, loop->base, SIGINT, on_interrupt, loop);
+	if (event_add(&loop->interrupt, NULL) < 0) {
+		atomic_flag_clear(&interrupt_taken);
+		return false;
+	}
+	loop->own_events++;
+	return true;
+}
+
+bool an__loop_handle_interrupt(an_loop *loop, bool handle)
+{
+	bool before = loop->handles_interrupt;
+
+	if (handle && !before) {
+		loop->handles_interrupt = add_interrupt(loop);
+	} else if (!handle && before) {
+		event_del(&loop->interrupt);
+		loop->own_events--;
+		atomic_flag_clear(&interrupt_taken);
+		loop->handles_interrupt = false;
+	}
+	return before;
+}
+
+/* ---- an_run() ------------------------------------------------------------------------- */
+
+/* Cancels and awaits what still runs; waits for threads that will still send. */
+static void wind_up(an_loop *loop)
+{
+	loop->ending = true;
+	an__tasks_cancel_all(loop);
+	while ((loop->task_count || loop->holds) && !an__loop_stuck(loop)) {
+		if (loop->attached)
+			event_base_loop(loop->base, EVLOOP_ONCE);
+		else
+			an__loop_turn(loop, true);
+	}
+	atomic_store(&loop->closed, true);
+}
+
+static int run_main(an_loop *loop, an_task_fn fn, void *arg)
+{
+	int r = an__task_new(loop, fn, arg, &(an_task_opts){ .name = "main" },
+			     &loop->main_task);
+
+	if (r < 0)
+		return r;
+	if (!loop->opts.no_signals)
+		an__loop_handle_interrupt(loop, true);
+	while (!an_done(loop->main_task)) {
+		if (an__loop_stuck(loop)) {
+			r = AN_ERR_STUCK;
+			break;
+		}
+		an__loop_turn(loop, true);
+	}
+	wind_up(loop);
+	return r < 0 ? r : loop->main_task->result;
+}
+
+static struct event_base *new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	if (!config)
+		return NULL;
+	if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
+		base = event_base_new_with_config(config);
+	event_config_free(config);
+	return base;
+}
+
+int an_run(an_task_fn fn, void *arg, const an_loop_opts *opts)
+{
+	struct event_base *base;
+	an_loop *loop;
+	int r;
+
+	if (an__current_loop)
+		return AN_ERR_MISUSE;
+	base = new_base();
+	if (!base)
+		return -ENOMEM;
+	r = an__loop_new(base, opts, &loop);
+	if (r == 0) {
+		r = run_main(loop, fn, arg);
+		an__loop_free(loop);
+	}
+	event_base_free(base);
+	return r;
+}
+
+/* ---- attached ------------------------------------------------------------------------- */
+
+int an_loop_attach(struct event_base *base, const an_loop_opts *opts, an_loop **ret)
+{
+	an_loop *loop;
+	int r;
+
+	if (an__current_loop || (opts && opts->virtual_clock))
+		return AN_ERR_MISUSE;
+	r = an__loop_new(base, opts, &loop);
+	if (r < 0)
+		return r;
+	loop->attached = true;
+	*ret = loop;
+	return 0;
+}
+
+an_loop *an_loop_detach(an_loop *loop)
+{
+	if (!loop)
+		return NULL;
+	wind_up(loop);
+	an__loop_free(loop);
+	return NULL;
+}
