@@ -29,4 +29,6 @@ AM_TESTS_ENVIRONMENT = \
 	TSAN_OPTIONS="$${TSAN_OPTIONS-halt_on_error=1:second_deadlock_stack=1}"; \
 	export TSAN_OPTIONS;
 
+include tests/unit/base/local.mk
+include tests/unit/core/local.mk
 include tests/unit/http/local.mk

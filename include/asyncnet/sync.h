@@ -130,14 +130,13 @@ AN_API size_t an_condition_notify_all(an_condition *c);
 /* Lets tasks through when enough of them have come, again and again. Fields are
  * private. */
 typedef struct an_barrier {
-	an__waiters filling; /* arrived, waiting for the rest */
-	an__waiters blocked; /* arrived while the last generation was draining */
-	size_t parties, arrived, draining;
-	bool broken, resetting;
+	an__waiters waiters; /* arrived, waiting for the rest */
+	size_t parties, arrived;
+	bool broken;
 } an_barrier;
 
 /* `parties`: how many tasks must arrive; at least 1. */
-#define AN_BARRIER_INIT(parties) { { 0, 0 }, { 0, 0 }, (parties), 0, 0, false, false }
+#define AN_BARRIER_INIT(parties) { { 0, 0 }, (parties), 0, false }
 AN_API void an_barrier_init(an_barrier *b, size_t parties);
 
 /* Waits until `parties` tasks have arrived. Suspends. *ret_index (may be NULL) is unique

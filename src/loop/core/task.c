@@ -7,9 +7,9 @@
 #include "config.h"
 
 #include "loop/core/loop-private.h"
+#include "loop/core/trace.h"
 
 #include <asyncnet/error.h>
-#include <asyncnet/trace.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@
 static void report_unjoined(const an_task *task)
 {
 	if (task->result < 0 && !(task->result == -ECANCELED && task->root.cancelled))
-		an__trace_message(AN_TRACE_ERROR,
+		an__trace_message(AN_LOG_ERROR,
 				  "task %s failed and nobody joined it: %s", task->name,
 				  an_strerror(task->result));
 }

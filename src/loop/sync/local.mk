@@ -1,1 +1,8 @@
-libasyncnet_internal_la_SOURCES +=
+libasyncnet_internal_la_SOURCES += \
+	%D%/barrier.c \
+	%D%/condition.c \
+	%D%/event.c \
+	%D%/mutex.c \
+	%D%/mutex.h \
+	%D%/queue.c \
+	%D%/semaphore.c

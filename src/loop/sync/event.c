@@ -1,0 +1,38 @@
+/* The event. L2: written on wait.h alone.
+ *
+ * Waiters: tasks in an_event_wait(), all woken by a set, which clearing in the same turn does not
+ * take back.
+ */
+#include "config.h"
+
+#include "loop/core/wait.h"
+
+#include <asyncnet/sync.h>
+
+void an_event_init(an_event *e)
+{
+	*e = (an_event)AN_EVENT_INIT;
+}
+
+int an_event_wait(an_event *e)
+{
+	an__waiter w;
+
+	return e->set ? an__wait_check() : an__wait(&w, &e->waiters);
+}
+
+void an_event_set(an_event *e)
+{
+	e->set = true;
+	an__wake_all(&e->waiters, 0);
+}
+
+void an_event_clear(an_event *e)
+{
+	e->set = false;
+}
+
+bool an_event_is_set(const an_event *e)
+{
+	return e->set;
+}

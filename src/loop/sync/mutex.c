@@ -1,0 +1,67 @@
+/* The mutex. L2: written on wait.h alone.
+ *
+ * Waiters: tasks in an_mutex_lock(), woken by the unlock that makes them the owner. Invariant: nobody
+ * waits while there is no owner.
+ */
+#include "config.h"
+
+#include "loop/core/wait.h"
+#include "loop/sync/mutex.h"
+
+#include <errno.h>
+
+void an_mutex_init(an_mutex *m)
+{
+	*m = (an_mutex)AN_MUTEX_INIT;
+}
+
+int an_mutex_lock(an_mutex *m)
+{
+	an__waiter w;
+	int r = an__wait_check();
+
+	if (r < 0)
+		return r;
+	if (!m->owner) {
+		m->owner = an_current();
+		return 0;
+	}
+	if (m->owner == an_current())
+		return -EDEADLK;
+	return an__wait(&w, &m->waiters);
+}
+
+void an__mutex_lock_uncancellable(an_mutex *m)
+{
+	an__waiter w;
+
+	if (!m->owner)
+		m->owner = an_current();
+	else
+		an_ignore(an__wait_uncancellable(&w, &m->waiters));
+}
+
+int an_mutex_trylock(an_mutex *m)
+{
+	if (m->owner)
+		return -EBUSY;
+	m->owner = an_current();
+	return 0;
+}
+
+int an_mutex_unlock(an_mutex *m)
+{
+	an__waiter *w = an__waiters_first(&m->waiters);
+
+	if (!m->owner || m->owner != an_current())
+		return -EPERM;
+	m->owner = w ? w->task : NULL;
+	if (w)
+		an__wake(w, 0);
+	return 0;
+}
+
+bool an_mutex_locked(const an_mutex *m)
+{
+	return m->owner;
+}

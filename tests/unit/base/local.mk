@@ -1,0 +1,5 @@
+check_PROGRAMS += tests/unit/base/test-errors tests/unit/base/test-heap
+tests_unit_base_test_errors_CFLAGS = $(TEST_CFLAGS)
+tests_unit_base_test_errors_LDADD = $(TEST_LIBS)
+tests_unit_base_test_heap_CFLAGS = $(TEST_CFLAGS)
+tests_unit_base_test_heap_LDADD = $(TEST_LIBS)
