@@ -1,1 +1,11 @@
-libasyncnet_internal_la_SOURCES +=
+libasyncnet_internal_la_SOURCES += \
+	%D%/engine.c \
+	%D%/engine.h \
+	%D%/frame.c \
+	%D%/frame.h \
+	%D%/random.c \
+	%D%/random.h \
+	%D%/session.c \
+	%D%/session.h \
+	%D%/utf8.c \
+	%D%/utf8.h
