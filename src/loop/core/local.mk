@@ -1,12 +1,17 @@
 libasyncnet_internal_la_SOURCES += \
+	%D%/ctx.c \
 	%D%/ctx.h \
+	%D%/ctx-aarch64.S \
+	%D%/ctx-x86_64.S \
 	%D%/group.c \
 	%D%/loop-private.h \
 	%D%/loop.c \
 	%D%/loop.h \
+	%D%/overflow.c \
 	%D%/post.c \
 	%D%/run.c \
 	%D%/scope.c \
+	%D%/stack.c \
 	%D%/stack.h \
 	%D%/task.c \
 	%D%/trace.c \

@@ -1,55 +1,115 @@
 /* Guarded, pooled stacks for tasks. L1.
  *
- * Stacks are slots of large private anonymous slabs. The pages below a slot's usable part
- * are a guard (MADV_GUARD_INSTALL where the kernel has it: no VMA each; else mprotect). A
- * slot that is given back keeps its first pages up to a high-water mark. Tops are
- * staggered so that parked stacks do not all fall into the same cache sets.
+ * Stacks are slots of large private anonymous slabs. The pages below a slot's usable
+ * part are a guard (MADV_GUARD_INSTALL where the kernel has it: no VMA each; else
+ * mprotect, which vm.max_map_count bounds to some 32,000 stacks). A slot that is given
+ * back keeps its memory up to a high-water mark. Tops are staggered so that parked
+ * stacks do not all fall into the same cache sets.
  */
 #ifndef AN_LOOP_CORE_STACK_H
 #define AN_LOOP_CORE_STACK_H
 
+#include "loop/base/list.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define AN__STACK_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define AN__STACK_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define AN__STACK_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define AN__STACK_TSAN 1
+#endif
+#endif
+
 typedef struct an__stack {
 	char *low; /* lowest usable byte; the guard lies below */
-	char *top; /* behind the highest usable byte, aligned to 16 and staggered */
+	char *top; /* behind the highest usable byte, aligned to 64 and staggered */
 	unsigned valgrind_id;
+
+	/* the pool's own */
+	unsigned char state;
+	an__list node; /* on its class's warm or cold list while it is free */
+	struct an__stack_slab *slab;
 } an__stack;
 
 typedef struct an__stack_pool an__stack_pool;
 
 /* `default_size`: address space of a stack without its guard, in bytes; rounded up to
- * pages. One pool a loop, used on its thread alone. Returns 0; -ENOMEM. */
+ * pages, and to at least 16 KiB. One pool a loop, used on its thread alone. Returns 0;
+ * -ENOMEM; -EINVAL above 1 GiB. */
 int an__stack_pool_new(size_t default_size, an__stack_pool **ret);
 
 /* All stacks must have been given back. Accepts NULL, returns NULL. */
 an__stack_pool *an__stack_pool_free(an__stack_pool *pool);
 
-/* A stack of at least `size` bytes; 0: the default. Returns 0; -ENOMEM; -EINVAL above 1
- * GiB. */
+/* A stack of at least `size` bytes; 0: the default. Other sizes than the default are
+ * rounded up to powers of two; the staggering takes up to 1 KiB of either. What the
+ * memory holds is undefined. Returns 0; -ENOMEM; -EINVAL above 1 GiB. */
 int an__stack_acquire(an__stack_pool *pool, size_t size, an__stack **ret);
 
-/* Accepts NULL, returns NULL. */
+/* Must run on another stack. Accepts NULL, returns NULL. */
 an__stack *an__stack_release(an__stack_pool *pool, an__stack *stack);
 
 /* Whether `address` lies in the guard of the stack: for the overflow report;
  * async-signal-safe. */
 bool an__stack_is_guard(const an__stack *stack, const void *address);
 
+typedef struct an__stack_stats {
+	size_t slabs;  /* mapped */
+	size_t in_use; /* handed out */
+	size_t warm;   /* free, memory kept */
+	size_t cold;   /* free, memory given back to the system */
+} an__stack_stats;
+
+an__stack_stats an__stack_pool_stats(const an__stack_pool *pool);
+
+/* For tests: guards of pools made from now on by mprotect, as on a kernel before 6.13. */
+void an__stack_force_mprotect(bool force);
+
 /* Installs, once a process, a SIGSEGV/SIGBUS handler on an alternate stack of this
- * thread. On a fault it asks describe(address, buf, cap), which writes the message for an
- * overflowed task's stack and returns its length, or 0 when the fault is not one; the
- * message goes to stderr, and then the former action is taken (by default the process
- * dies of the signal). async-signal-safe. Each loop's thread calls enter before it runs
- * tasks and leave after. Returns 0 or -errno. */
+ * thread. On a fault it asks describe(address, buf, cap), which writes the message for
+ * an overflowed task's stack and returns its length, or 0 when the fault is not one;
+ * the message goes to stderr, and then the former action is taken (by default the
+ * process dies of the signal). `describe` must be async-signal-safe. Each loop's thread
+ * calls enter before it runs tasks and leave after; the last leave takes the handler
+ * away. An alternate stack that the thread has already is kept and used.
+ * Returns 0; -ENOMEM; AN_ERR_MISUSE when the thread has entered. */
 int an__stack_overflow_enter(size_t (*describe)(const void *address, char *buf,
 						size_t cap));
 void an__stack_overflow_leave(void);
 
-/* Sanitizer hooks around a switch; empty without ASan/TSan. `fake` belongs to the context
- * that is left; NULL destroys it (a task's last switch). */
+/* Sanitizer hooks around a switch; empty without ASan and TSan. Before it: begin with
+ * what is known of the stack that is switched to. `fake` belongs to the context that is
+ * left; NULL: that context never runs again (a task's last switch). After it, on the
+ * new stack: end with its own `fake` (NULL on its first run); the outputs, which may be
+ * NULL, describe the stack that was left, so that a task learns the bounds of the
+ * loop's stack. */
+#if defined(AN__STACK_ASAN) || defined(AN__STACK_TSAN)
 void an__stack_switch_begin(void **fake, const void *low, size_t size);
 void an__stack_switch_end(void *fake, const void **ret_old_low, size_t *ret_old_size);
+#else
+static inline void an__stack_switch_begin(void **fake, const void *low, size_t size)
+{
+	(void)fake, (void)low, (void)size;
+}
+
+static inline void an__stack_switch_end(void *fake, const void **ret_old_low,
+					size_t *ret_old_size)
+{
+	(void)fake;
+	if (ret_old_low)
+		*ret_old_low = NULL;
+	if (ret_old_size)
+		*ret_old_size = 0;
+}
+#endif
 
 #endif

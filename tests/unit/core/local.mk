@@ -1,3 +1,11 @@
 check_PROGRAMS += tests/unit/core/test-task
 tests_unit_core_test_task_CFLAGS = $(TEST_CFLAGS)
 tests_unit_core_test_task_LDADD = $(TEST_LIBS)
+check_PROGRAMS += \
+	tests/unit/core/test-ctx \
+	tests/unit/core/test-stack
+
+tests_unit_core_test_ctx_CFLAGS = $(TEST_CFLAGS) -frounding-math
+tests_unit_core_test_ctx_LDADD = $(TEST_LIBS) -lm
+tests_unit_core_test_stack_CFLAGS = $(TEST_CFLAGS)
+tests_unit_core_test_stack_LDADD = $(TEST_LIBS)

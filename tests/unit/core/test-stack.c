@@ -1,0 +1,497 @@
+/* The stack pool: sizes, reuse, guards, trimming, shortage of memory, the overflow
+ * report. */
+#include "loop/core/ctx.h"
+#include "loop/core/stack.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define KIB ((size_t)1 << 10)
+#define MIB ((size_t)1 << 20)
+
+#if defined(AN__STACK_ASAN) || defined(AN__STACK_TSAN)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
+static void a_stack_can_be_written_from_low_to_top(void **state)
+{
+	an__stack_pool *pool;
+	an__stack *s;
+
+	(void)state;
+	assert_int_equal(an__stack_pool_new(64 * KIB, &pool), 0);
+	assert_int_equal(an__stack_acquire(pool, 0, &s), 0);
+	assert_true(s->top - s->low >= (ptrdiff_t)(63 * KIB));
+	assert_int_equal((uintptr_t)s->top % 64, 0);
+	memset(s->low, 0xa5, (size_t)(s->top - s->low));
+	assert_null(an__stack_release(pool, s));
+	assert_null(an__stack_release(pool, NULL));
+	assert_null(an__stack_pool_free(pool));
+	assert_null(an__stack_pool_free(NULL));
+}
+
+static void the_stack_released_last_is_reused_first(void **state)
+{
+	an__stack_pool *pool;
+	an__stack *s[3], *again;
+
+	(void)state;
+	assert_int_equal(an__stack_pool_new(0, &pool), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(an__stack_acquire(pool, 0, &s[i]), 0);
+	for (int i = 0; i < 3; i++)
+		an__stack_release(pool, s[i]);
+	for (int i = 2; i >= 0; i--) {
+		assert_int_equal(an__stack_acquire(pool, 0, &again), 0);
+		assert_ptr_equal(again, s[i]);
+	}
+	assert_int_equal(an__stack_pool_stats(pool).slabs, 1);
+	for (int i = 0; i < 3; i++)
+		an__stack_release(pool, s[i]);
+	an__stack_pool_free(pool);
+}
+
+static void sizes_are_met_and_bounded(void **state)
+{
+	static const size_t sizes[] = { 1,	   16 * KIB, 17 * KIB, 100 * KIB,
+					256 * KIB, MIB,	     5 * MIB,  1024 * MIB };
+	an__stack_pool *pool;
+	an__stack *s, *t;
+
+	(void)state;
+	assert_int_equal(an__stack_pool_new(100 * KIB, &pool), 0);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		assert_int_equal(an__stack_acquire(pool, sizes[i], &s), 0);
+		assert_true(s->top - s->low + (ptrdiff_t)KIB >= (ptrdiff_t)sizes[i]);
+		s->low[0] = s->top[-1] = 1;
+		an__stack_release(pool, s);
+		/* It comes back for the same size, unless it is too much to keep. */
+		assert_int_equal(an__stack_acquire(pool, sizes[i], &t), 0);
+		if (sizes[i] < 64 * MIB)
+			assert_ptr_equal(s, t);
+		an__stack_release(pool, t);
+	}
+	assert_int_equal(an__stack_acquire(pool, 1024 * MIB + 1, &s), -EINVAL);
+	an__stack_pool_free(pool);
+	assert_int_equal(an__stack_pool_new(SIZE_MAX, &pool), -EINVAL);
+}
+
+static void tops_are_staggered(void **state)
+{
+	an__stack_pool *pool;
+	an__stack *s[16];
+	unsigned seen = 0;
+
+	(void)state;
+	assert_int_equal(an__stack_pool_new(64 * KIB, &pool), 0);
+	for (int i = 0; i < 16; i++) {
+		assert_int_equal(an__stack_acquire(pool, 0, &s[i]), 0);
+		seen |= 1u << ((uintptr_t)s[i]->top / 64 % 16);
+	}
+	assert_int_equal(seen, 0xffff);
+	for (int i = 0; i < 16; i++)
+		an__stack_release(pool, s[i]);
+	an__stack_pool_free(pool);
+}
+
+/* ---- guards ----------------------------------------------------------------------- */
+
+static an__stack *watched;
+
+static size_t describe(const void *address, char *buf, size_t cap)
+{
+	if (!watched || !an__stack_is_guard(watched, address))
+		return 0;
+	return (size_t)snprintf(buf, cap, "overflow at %td below\n",
+				watched->low - (const char *)address);
+}
+
+/* Runs fn in a child that may die, gathers its stderr; returns the status of waitpid. */
+static int in_child(void (*fn)(an__stack_pool *pool), an__stack_pool *pool, char *said,
+		    size_t cap)
+{
+	struct rlimit none = { 0, 0 };
+	size_t length = 0;
+	int fds[2], status;
+	ssize_t n;
+	pid_t pid;
+
+	assert_int_equal(pipe(fds), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		setrlimit(RLIMIT_CORE, &none);
+		dup2(fds[1], STDERR_FILENO);
+		/* cmocka's handlers would jump out of the child's fault */
+		signal(SIGSEGV, SIG_DFL);
+		signal(SIGBUS, SIG_DFL);
+		alarm(30);
+		fn(pool);
+		_exit(0);
+	}
+	close(fds[1]);
+	while ((n = read(fds[0], said + length, cap - 1 - length)) > 0)
+		length += (size_t)n;
+	said[length] = '\0';
+	close(fds[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void touch_guard(an__stack_pool *pool)
+{
+	if (an__stack_acquire(pool, 0, &watched) < 0 ||
+	    an__stack_overflow_enter(describe) < 0)
+		_exit(3);
+	*(volatile char *)(watched->low - 128) = 1;
+}
+
+static void touch_guard_of_a_trimmed_stack(an__stack_pool *pool)
+{
+	if (an__stack_acquire(pool, 0, &watched) < 0 ||
+	    an__stack_overflow_enter(describe) < 0)
+		_exit(3);
+	madvise(watched->low, (size_t)(watched->top - watched->low) & ~(size_t)4095,
+		MADV_DONTNEED);
+	*(volatile char *)(watched->low - 128) = 1;
+}
+
+static char *volatile unmapped = (char *)16;
+
+static void touch_nothing_of_ours(an__stack_pool *pool)
+{
+	if (an__stack_acquire(pool, 0, &watched) < 0 ||
+	    an__stack_overflow_enter(describe) < 0)
+		_exit(3);
+	*(volatile char *)unmapped = 1;
+}
+
+static volatile size_t depth_reached;
+
+__attribute__((noinline)) static int recurse(int n)
+{
+	volatile char frame[512];
+
+	frame[0] = (char)n;
+	depth_reached++;
+	if (depth_reached == SIZE_MAX)
+		return 0;
+	return recurse(n + 1) + frame[0];
+}
+
+static void recursing_entry(void *arg)
+{
+	(void)arg;
+	an__stack_switch_end(NULL, NULL, NULL);
+	recurse(0);
+	abort();
+}
+
+static void recurse_on_a_stack(an__stack_pool *pool)
+{
+	an__ctx self, task;
+	void *fake;
+
+	if (an__stack_acquire(pool, 0, &watched) < 0 ||
+	    an__stack_overflow_enter(describe) < 0)
+		_exit(3);
+	an__ctx_make(&task, watched->low, watched->top, recursing_entry, NULL);
+	an__stack_switch_begin(&fake, watched->low,
+			       (size_t)(watched->top - watched->low));
+	an__ctx_switch(&self, &task);
+}
+
+static void former(int sig)
+{
+	(void)sig;
+	_exit(7);
+}
+
+static void former_handler(an__stack_pool *pool)
+{
+	signal(SIGSEGV, former);
+	touch_guard(pool);
+}
+
+static void left_again(an__stack_pool *pool)
+{
+	signal(SIGSEGV, former);
+	if (an__stack_acquire(pool, 0, &watched) < 0 ||
+	    an__stack_overflow_enter(describe) < 0)
+		_exit(3);
+	an__stack_overflow_leave();
+	*(volatile char *)(watched->low - 128) = 1;
+}
+
+static void sent_signal(an__stack_pool *pool)
+{
+	(void)pool;
+	if (an__stack_overflow_enter(describe) < 0)
+		_exit(3);
+	kill(getpid(), SIGSEGV);
+}
+
+static void dies(void (*fn)(an__stack_pool *), an__stack_pool *pool, int sig,
+		 const char *text)
+{
+	char said[4096];
+	int status = in_child(fn, pool, said, sizeof(said));
+
+	if (!SANITIZED) { /* their own handlers end the process with exit */
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), sig);
+	} else {
+		assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	}
+	if (text)
+		assert_non_null(strstr(said, text));
+	else
+		assert_null(strstr(said, "overflow at"));
+}
+
+static void guards_report(void)
+{
+	an__stack_pool *pool;
+
+	assert_int_equal(an__stack_pool_new(64 * KIB, &pool), 0);
+	dies(touch_guard, pool, SIGSEGV, "overflow at 128 below\n");
+	dies(touch_guard_of_a_trimmed_stack, pool, SIGSEGV, "overflow at 128 below\n");
+	an__stack_pool_free(pool);
+}
+
+static void an_access_below_a_stack_is_reported_and_kills(void **state)
+{
+	(void)state;
+	guards_report();
+}
+
+static void guards_by_mprotect_do_the_same(void **state)
+{
+	(void)state;
+	an__stack_force_mprotect(true);
+	guards_report();
+	an__stack_force_mprotect(false);
+}
+
+static void a_runaway_recursion_is_reported_from_the_alternate_stack(void **state)
+{
+	an__stack_pool *pool;
+
+	(void)state;
+	assert_int_equal(an__stack_pool_new(64 * KIB, &pool), 0);
+	dies(recurse_on_a_stack, pool, SIGSEGV, "overflow at ");
+	an__stack_pool_free(pool);
+}
+
+static void other_faults_are_passed_on_in_silence(void **state)
+{
+	an__stack_pool *pool;
+	char said[256];
+	int status;
+
+	(void)state;
+	assert_int_equal(an__stack_pool_new(64 * KIB, &pool), 0);
+	dies(touch_nothing_of_ours, pool, SIGSEGV, NULL);
+	dies(sent_signal, pool, SIGSEGV, NULL);
+	status = in_child(former_handler, pool, said, sizeof(said));
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	assert_non_null(strstr(said, "overflow at 128 below\n"));
+	status = in_child(left_again, pool, said, sizeof(said));
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	assert_string_equal(said, "");
+	an__stack_pool_free(pool);
+}
+
+static void entering_twice_is_a_misuse_and_leaving_restores(void **state)
+{
+	struct sigaction before, after;
+	stack_t alt_before, alt_after;
+
+	(void)state;
+	sigaction(SIGSEGV, NULL, &before);
+	sigaltstack(NULL, &alt_before);
+	assert_int_equal(an__stack_overflow_enter(describe), 0);
+	assert_true(an__stack_overflow_enter(describe) < 0);
+	an__stack_overflow_leave();
+	an__stack_overflow_leave();
+	sigaction(SIGSEGV, NULL, &after);
+	sigaltstack(NULL, &alt_after);
+	assert_true(before.sa_sigaction == after.sa_sigaction);
+	assert_int_equal(alt_before.ss_flags, alt_after.ss_flags);
+}
+
+/* ---- many, and the way back ------------------------------------------------------- */
+
+static size_t resident(void)
+{
+	unsigned long pages = 0, total;
+	FILE *f = fopen("/proc/self/statm", "r");
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%lu %lu", &total, &pages), 2);
+	fclose(f);
+	return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static bool kernel_guards(void)
+{
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		       -1, 0);
+	bool yes = !madvise(p, 4096, 102);
+
+	munmap(p, 4096);
+	return yes;
+}
+
+static void a_hundred_thousand_stacks_live_at_once(void **state)
+{
+	size_t many = SANITIZED ? 5000 : 100000, before = resident(), each;
+	an__stack **all = calloc(many, sizeof(*all));
+	an__stack_pool *pool;
+
+	(void)state;
+	assert_non_null(all);
+	if (!kernel_guards()) { /* vm.max_map_count stands in the way */
+		free(all);
+		skip();
+	}
+	assert_int_equal(an__stack_pool_new(64 * KIB, &pool), 0);
+	for (size_t i = 0; i < many; i++) {
+		assert_int_equal(an__stack_acquire(pool, 0, &all[i]), 0);
+		all[i]->top[-1] = 1;
+	}
+	assert_int_equal(an__stack_pool_stats(pool).in_use, many);
+	each = (resident() - before) / many;
+	if (!SANITIZED && !getenv("VALGRIND"))
+		assert_in_range(each, 4096, 5000);
+	for (size_t i = 0; i < many; i++)
+		an__stack_release(pool, all[i]);
+	assert_int_equal(an__stack_pool_stats(pool).in_use, 0);
+	an__stack_pool_free(pool);
+	free(all);
+}
+
+static void idle_memory_above_the_high_water_mark_is_given_back(void **state)
+{
+	const size_t many = 4000;
+	an__stack **all = calloc(many, sizeof(*all));
+	an__stack_pool *pool;
+	an__stack_stats st;
+	size_t full, empty;
+
+	(void)state;
+	assert_non_null(all);
+	assert_int_equal(an__stack_pool_new(64 * KIB, &pool), 0);
+	for (size_t i = 0; i < many; i++) {
+		assert_int_equal(an__stack_acquire(pool, 0, &all[i]), 0);
+		memset(all[i]->top - 16 * KIB, 1, 16 * KIB);
+	}
+	full = resident();
+	/* Every fourth stays: slabs can be trimmed, not unmapped. */
+	for (size_t i = 0; i < many; i++)
+		if (i % 4)
+			an__stack_release(pool, all[i]);
+	st = an__stack_pool_stats(pool);
+	assert_int_equal(st.in_use, many / 4);
+	assert_true(st.cold > many / 4);
+	assert_true(st.warm * 80 * KIB <= 65 * MIB);
+	empty = resident();
+	if (!SANITIZED)
+		assert_true(full - empty > 20 * MIB);
+	/* Trimmed stacks are as good as new ones. */
+	for (size_t i = 0; i < many; i++)
+		if (i % 4) {
+			assert_int_equal(an__stack_acquire(pool, 0, &all[i]), 0);
+			memset(all[i]->low, 2, (size_t)(all[i]->top - all[i]->low));
+		}
+	assert_int_equal(an__stack_pool_stats(pool).in_use, many);
+	assert_int_equal(an__stack_pool_stats(pool).cold, 0);
+	st = an__stack_pool_stats(pool);
+	for (size_t i = 0; i < many; i++)
+		an__stack_release(pool, all[i]);
+	/* Whole slabs went. */
+	assert_true(an__stack_pool_stats(pool).slabs < st.slabs);
+	assert_true(an__stack_pool_stats(pool).warm * 80 * KIB <= 65 * MIB);
+	an__stack_pool_free(pool);
+	free(all);
+}
+
+static void acquire_until_nothing_is_left(an__stack_pool *pool)
+{
+	struct rlimit limit;
+	an__stack *s, *first = NULL;
+	size_t n = 0;
+	int r;
+
+	getrlimit(RLIMIT_AS, &limit);
+	limit.rlim_cur = 256 * MIB;
+	setrlimit(RLIMIT_AS, &limit);
+	while (!(r = an__stack_acquire(pool, MIB, &s))) {
+		s->top[-1] = 1;
+		if (!first)
+			first = s;
+		n++;
+	}
+	if (r != -ENOMEM || !n || n > 256)
+		_exit(3);
+	/* The pool works on with what it has. */
+	if (an__stack_pool_stats(pool).in_use != n)
+		_exit(4);
+	an__stack_release(pool, first);
+	if (an__stack_acquire(pool, MIB, &s) || s != first)
+		_exit(5);
+	_exit(42);
+}
+
+static void out_of_memory_is_an_error_and_the_pool_stays_whole(void **state)
+{
+	an__stack_pool *pool;
+	char said[1024];
+	int status;
+
+	(void)state;
+	if (SANITIZED) /* they need address space of their own */
+		skip();
+	assert_int_equal(an__stack_pool_new(64 * KIB, &pool), 0);
+	status = in_child(acquire_until_nothing_is_left, pool, said, sizeof(said));
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 42);
+	an__stack_pool_free(pool);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_stack_can_be_written_from_low_to_top),
+		cmocka_unit_test(the_stack_released_last_is_reused_first),
+		cmocka_unit_test(sizes_are_met_and_bounded),
+		cmocka_unit_test(tops_are_staggered),
+		cmocka_unit_test(an_access_below_a_stack_is_reported_and_kills),
+		cmocka_unit_test(guards_by_mprotect_do_the_same),
+		cmocka_unit_test(
+			a_runaway_recursion_is_reported_from_the_alternate_stack),
+		cmocka_unit_test(other_faults_are_passed_on_in_silence),
+		cmocka_unit_test(entering_twice_is_a_misuse_and_leaving_restores),
+		cmocka_unit_test(a_hundred_thousand_stacks_live_at_once),
+		cmocka_unit_test(idle_memory_above_the_high_water_mark_is_given_back),
+		cmocka_unit_test(out_of_memory_is_an_error_and_the_pool_stays_whole),
+	};
+
+	alarm(60);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
