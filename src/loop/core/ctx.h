@@ -13,6 +13,10 @@
 #ifndef AN_LOOP_CORE_CTX_H
 #define AN_LOOP_CORE_CTX_H
 
+#ifdef HAVE_CONFIG_H
+#include <config.h> /* AN_CONTEXT_UCONTEXT */
+#endif
+
 #if !defined(__x86_64__) && !defined(__aarch64__) && !defined(AN_CONTEXT_UCONTEXT)
 #define AN_CONTEXT_UCONTEXT 1
 #endif
