@@ -9,6 +9,12 @@ FAIL_ALLOC = \
 	-Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup \
 	-Wl,--wrap=strndup -Wl,--wrap=aligned_alloc -Wl,--wrap=posix_memalign
 
+dist_check_SCRIPTS += \
+	%D%/check-docs.sh \
+	%D%/check-layers.sh \
+	%D%/check-symbols.sh
+EXTRA_DIST += %D%/check-layers.awk %D%/support/tap.sh
+
 TESTS = $(dist_check_SCRIPTS) $(check_PROGRAMS)
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 SH_LOG_DRIVER = $(LOG_DRIVER)
@@ -21,7 +27,7 @@ AM_TESTS_ENVIRONMENT = \
 	CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
 	top_srcdir='$(abs_top_srcdir)'; export top_srcdir; \
 	top_builddir='$(abs_top_builddir)'; export top_builddir; \
-	NM='$(NM)'; export NM; \
+	NM='$(NM)'; export NM; AWK='$(AWK)'; export AWK; \
 	ASAN_OPTIONS="$${ASAN_OPTIONS-detect_stack_use_after_return=0:detect_leaks=1}"; \
 	export ASAN_OPTIONS; \
 	UBSAN_OPTIONS="$${UBSAN_OPTIONS-halt_on_error=1:print_stacktrace=1}"; \

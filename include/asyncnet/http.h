@@ -18,15 +18,14 @@
 
 AN_BEGIN_DECLS
 
-/* ---- header fields --------------------------------------------------------------------
- */
+/* ---- header fields ----------------------------------------------------------------- */
 
 /* One field. A list to be sent is an array that ends with a NULL name:
  *
  *	(an_http_header[]){ { "content-type", "text/plain" }, { NULL, NULL } }
  *
  * Names must be tokens; values must hold no CR, LF, NUL or other control character but
- *HTAB. Whatever else is refused with -EINVAL before anything is sent. */
+ * HTAB. Whatever else is refused with -EINVAL before anything is sent. */
 typedef struct an_http_header {
 	const char *name;
 	const char *value;
@@ -57,21 +56,19 @@ AN_API bool an_http_headers_has(const an_http_headers *h, const char *name,
  * Static. */
 AN_API const char *an_http_status_text(int status);
 
-/* ---- query strings --------------------------------------------------------------------
- */
+/* ---- query strings ----------------------------------------------------------------- */
 
 /* Finds `name` in a query string ("a=1&b=x+y") and decodes its first value as HTML forms
- * do
- * ('+' is a space, %XX a byte) into `buf`, NUL-terminated. The name is compared decoded.
+ * do ('+' is a space, %XX a byte) into `buf`, NUL-terminated. The name is compared decoded.
  * `query` may be NULL. Never suspends. Returns the value's length; -ENOENT when it is not
  * there; AN_ERR_LIMIT when it does not fit in `cap` with its NUL; AN_ERR_MALFORMED for a
  * broken %XX or a NUL byte in it. */
 AN_API ssize_t an_http_query_get(const char *query, const char *name, char *buf,
 				 size_t cap);
 
-/* ---- the server -----------------------------------------------------------------------
- */
+/* ---- the server -------------------------------------------------------------------- */
 
+/* A server: its routes, its limits and its connections; opaque. */
 typedef struct an_http_server an_http_server;
 
 /* One request and its answer; lives while its handler runs. */
@@ -101,6 +98,7 @@ typedef struct an_http_access {
 	const an_http_headers *headers; /* of the request */
 } an_http_access;
 
+/* Of an_http_server_new(). */
 typedef struct an_http_server_opts {
 	size_t max_connections; /* more wait in the kernel's queue; 0: 10000 */
 	size_t max_requests;	/* for each connection; 0: 1000. Spreads load again behind
@@ -184,11 +182,11 @@ typedef struct an_http_server_stats {
 	uint64_t sent;
 } an_http_server_stats;
 
+/* The counters as they are now. Never suspends. */
 AN_API void an_http_server_get_stats(const an_http_server *srv,
 				     an_http_server_stats *ret);
 
-/* ---- the request ----------------------------------------------------------------------
- */
+/* ---- the request ------------------------------------------------------------------- */
 /* None of these suspends; all strings are borrowed until the handler returns. */
 
 /* "GET". Case matters. */
@@ -226,8 +224,7 @@ AN_API const char *an_http_peer(an_http_exchange *x);
  * long as the exchange. Aligned for any type. NULL when there is none left. */
 AN_API void *an_http_alloc(an_http_exchange *x, size_t size);
 
-/* ---- the request's body ---------------------------------------------------------------
- */
+/* ---- the request's body ------------------------------------------------------------ */
 
 /* Replaces the server's body limit for this request; before the first read. UINT64_MAX:
  * none. */
@@ -252,8 +249,7 @@ AN_API AN_SUSPENDS int an_http_body_read_all(an_http_exchange *x, const char **r
  * section 6.5.1). */
 AN_API const an_http_headers *an_http_request_trailers(const an_http_exchange *x);
 
-/* ---- the answer -----------------------------------------------------------------------
- */
+/* ---- the answer -------------------------------------------------------------------- */
 
 /* Answers in one go. Date, Content-Length and Connection are added; giving one of
  * Content-Length, Transfer-Encoding, Connection and Keep-Alive is -EINVAL. To HEAD, and

@@ -27,6 +27,8 @@
 
 AN_BEGIN_DECLS
 
+/* A connection, a pool of them, a whole result, a result that is read row by row, and a
+ * connection that listens for notifications; opaque. */
 typedef struct an_pg_conn an_pg_conn;
 typedef struct an_pg_pool an_pg_pool;
 typedef struct an_pg_result an_pg_result;
@@ -70,6 +72,7 @@ typedef struct an_pg_param {
 	char bytes[8];	  /* `length` of them, as they are sent */
 } an_pg_param;
 
+/* A statement's parameters, $1 first. */
 typedef struct an_pg_params {
 	const an_pg_param *list;
 	size_t count;	     /* at most 65535, as the protocol has it */
@@ -112,6 +115,7 @@ AN_API an_pg_param an_pg_binary(uint32_t type, const void *data, size_t length);
 /* Accepts NULL, returns NULL. What was borrowed from it ends. */
 AN_API an_pg_result *an_pg_result_free(an_pg_result *result);
 
+/* How many rows and how many columns there are. */
 AN_API size_t an_pg_result_rows(const an_pg_result *result);
 AN_API size_t an_pg_result_columns(const an_pg_result *result);
 
@@ -128,6 +132,7 @@ AN_API uint32_t an_pg_result_column_type(const an_pg_result *result, size_t colu
 /* The first column of that name, exactly as written; -ENOENT. */
 AN_API int an_pg_result_column(const an_pg_result *result, const char *name);
 
+/* Whether the value is NULL; true out of range. */
 AN_API bool an_pg_result_is_null(const an_pg_result *result, size_t row, size_t column);
 
 /* The value's bytes as the server sent them, followed by a NUL; borrowed; NULL for NULL.
@@ -253,6 +258,7 @@ AN_API an_pg_rows *an_pg_rows_end(an_pg_rows *rows);
 
 /* ---- transactions ------------------------------------------------------------------ */
 
+/* How far a transaction is kept from others' (PostgreSQL manual, 13.2). */
 typedef enum an_pg_isolation {
 	AN_PG_ISOLATION_DEFAULT, /* the server's default_transaction_isolation */
 	AN_PG_READ_COMMITTED,
@@ -260,6 +266,7 @@ typedef enum an_pg_isolation {
 	AN_PG_SERIALIZABLE,
 } an_pg_isolation;
 
+/* Of an_pg_begin(). */
 typedef struct an_pg_tx_opts {
 	an_pg_isolation isolation;
 	bool read_only;
@@ -362,6 +369,7 @@ AN_API AN_SUSPENDS int an_pg_pool_query(an_pg_pool *pool, const char *sql,
  * until it suspends again. Borrowed. */
 AN_API const an_pg_error *an_pg_pool_error(const an_pg_pool *pool);
 
+/* What a pool holds and has done. */
 typedef struct an_pg_pool_stats {
 	/* now */
 	unsigned max_size;
@@ -393,6 +401,7 @@ AN_API void an_pg_pool_get_stats(const an_pg_pool *pool, an_pg_pool_stats *ret);
 
 /* ---- notifications ----------------------------------------------------------------- */
 
+/* What a NOTIFY brought. */
 typedef struct an_pg_notification {
 	const char *channel; /* borrowed until the next an_pg_listener_next() */
 	const char *payload; /* "" for none */
@@ -402,6 +411,7 @@ typedef struct an_pg_notification {
 		     because `backlog` was exceeded. Read the state anew */
 } an_pg_notification;
 
+/* Of an_pg_listen(). */
 typedef struct an_pg_listen_opts {
 	unsigned backlog; /* kept while nobody reads, of less than 8 KiB each; 0: 1024 */
 	/* Between attempts to connect again; doubled each time, +-50 %. */

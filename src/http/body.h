@@ -66,8 +66,7 @@ bool an__http_body_at_end(const an__http_body *b);
 /* Whether a name may not come in trailers (RFC 9110 section 6.5.1). */
 bool an__http_trailer_forbidden(const char *name, size_t len);
 
-/* ---- encoding -------------------------------------------------------------------------
- */
+/* ---- encoding ---------------------------------------------------------------------- */
 
 enum { AN__HTTP_CHUNK_HEAD_MAX = 18 };
 

@@ -43,8 +43,7 @@ int an__ws_output_append(an__ws_output *o, const void *data, size_t len)
 	return 0;
 }
 
-/* ---- wslay's callbacks ----------------------------------------------------------------
- */
+/* ---- wslay's callbacks ------------------------------------------------------------- */
 
 static ssize_t give_header(wslay_event_context_ptr ctx, uint8_t *buf, size_t len,
 			   int flags, void *arg)
@@ -106,8 +105,7 @@ static const struct wslay_event_callbacks callbacks = {
 	.on_frame_recv_start_callback = frame_begins,
 };
 
-/* ---- the engine -----------------------------------------------------------------------
- */
+/* ---- the engine -------------------------------------------------------------------- */
 
 int an__ws_engine_new(bool client, an__ws_output *output, an__ws_random *random,
 		      an__ws_engine **ret)

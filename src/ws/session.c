@@ -89,8 +89,7 @@ static int fail_with(an__ws_session *s, int error)
 	return fail(s, error == AN_ERR_MALFORMED ? 1002 : 1011, error);
 }
 
-/* ---- control frames -------------------------------------------------------------------
- */
+/* ---- control frames ---------------------------------------------------------------- */
 
 static int put_pong(an__ws_session *s, const uint8_t *data, size_t len)
 {
@@ -182,8 +181,7 @@ static int on_control(an__ws_session *s, const an__ws_frame *f, uint8_t *data,
 	return 0;
 }
 
-/* ---- data frames ----------------------------------------------------------------------
- */
+/* ---- data frames ------------------------------------------------------------------- */
 
 static bool text_goes_on(an__ws_session *s, const uint8_t *data, size_t len, bool ascii)
 {
@@ -300,8 +298,7 @@ static int on_payload(an__ws_session *s, const uint8_t *in, size_t len, an__ws_e
 	return s->left ? 0 : end_frame(s, ret);
 }
 
-/* ---- feeding --------------------------------------------------------------------------
- */
+/* ---- feeding ----------------------------------------------------------------------- */
 
 /* The handed out message is over. */
 static void forget_delivered(an__ws_session *s)
@@ -409,8 +406,7 @@ void an__ws_session_trim(an__ws_session *s)
 		s->engine = an__ws_engine_free(s->engine);
 }
 
-/* ---- what we send ---------------------------------------------------------------------
- */
+/* ---- what we send ------------------------------------------------------------------ */
 
 int an__ws_session_pong_room(an__ws_session *s, size_t room)
 {

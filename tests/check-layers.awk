@@ -1,0 +1,38 @@
+# What a folder or a public header belongs to, and what may use what. Read before the
+# programs of check-layers.sh.
+function layer_of(path) {
+    if (match(path, /(^|\/)loop\/(base|core|sync|io)\//)) {
+        path = substr(path, RSTART, RLENGTH - 1)
+        sub(/.*\//, "", path)
+        return path
+    }
+    if (match(path, /(^|\/)(log|http|ws|db)\//)) {
+        path = substr(path, RSTART, RLENGTH)
+        gsub(/\//, "", path)
+        return path
+    }
+    sub(/^.*asyncnet\//, "", path)
+    return path in header_layer ? header_layer[path] : "?"
+}
+
+function may(layer, other) {
+    return layer == other || index(below[layer], " " other " ") > 0
+}
+
+BEGIN {
+    below["base"] = " "
+    below["core"] = " base "
+    below["sync"] = " base core "
+    below["io"] = " base core sync "
+    below["log"] = " base core sync io "
+    below["http"] = below["db"] = " base core sync io log "
+    below["ws"] = " base core sync io log http "
+
+    headers = "api.h base error.h base time.h base task.h core loop.h core trace.h core"
+    headers = headers " sync.h sync offload.h io net.h io stream.h io tls.h io signal.h io"
+    headers = headers " file.h io process.h io log.h log http.h http http_client.h http"
+    headers = headers " pg.h db ws.h ws"
+    n = split(headers, pair, " ")
+    for (i = 1; i < n; i += 2)
+        header_layer[pair[i]] = pair[i + 1]
+}
