@@ -101,7 +101,7 @@ struct an_loop {
 	an_duration tick_at;	 /* what tick is armed for; AN_FOREVER: not armed */
 	struct event post_event; /* the eventfd is readable */
 	struct event interrupt;	 /* SIGINT */
-	bool handles_interrupt, interrupt_added;
+	bool handles_interrupt;
 	int own_events; /* how many of the base's events are the loop's own */
 
 	/* Other threads. */
@@ -121,7 +121,8 @@ extern __thread an_loop *an__current_loop __attribute__((tls_model("initial-exec
 void an__ready(an_task *task);		/* to the tail of the ready queue */
 void an__switch_away(an_loop *loop);	/* from the current task to whatever is next */
 int an__loop_new(struct event_base *base, const an_loop_opts *opts, an_loop **ret);
-void an__loop_turn(an_loop *loop, bool may_block); /* one turn, on main_ctx */
+void an__loop_turn(an_loop *loop); /* on main_ctx: runs what is due and ready */
+void an__loop_poll(an_loop *loop); /* on main_ctx: looks for events, waits for them */
 void an__loop_free(an_loop *loop);	/* all tasks have ended */
 bool an__loop_stuck(const an_loop *loop); /* virtual clock: nothing can wake a task */
 

@@ -1,7 +1,7 @@
 /* The loop: sole owner of the event_base and of the run queue. L1.
  *
  * A turn:   clock -> timers that are due -> ready tasks, at most BUDGET resumptions
- *           -> end-of-turn hooks -> libevent, waiting only when nothing is ready
+ *           -> end-of-turn hooks; then a poll: libevent, waiting only when nothing is ready
  *
  * Invariants: a READY or NEW task is on the ready queue exactly once; `current` is NULL on
  * main_ctx; libevent's callbacks run on main_ctx, outside a turn's task part.
@@ -256,7 +256,7 @@ static void on_tick(evutil_socket_t fd, short events, void *arg)
 	(void)events;
 	loop->tick_at = AN_FOREVER;
 	if (loop->attached && !loop->in_turn)
-		an__loop_turn(loop, false);
+		an__loop_turn(loop);
 }
 
 static bool work_pending(const an_loop *loop)
@@ -290,9 +290,9 @@ static void poll_virtual(an_loop *loop)
 		event_base_loop(loop->base, EVLOOP_ONCE);
 }
 
-static void poll_events(an_loop *loop, bool may_block)
+void an__loop_poll(an_loop *loop)
 {
-	if (!may_block || work_pending(loop)) {
+	if (work_pending(loop)) {
 		event_base_loop(loop->base, EVLOOP_NONBLOCK);
 	} else if (loop->opts.virtual_clock) {
 		poll_virtual(loop);
@@ -302,7 +302,7 @@ static void poll_events(an_loop *loop, bool may_block)
 	}
 }
 
-void an__loop_turn(an_loop *loop, bool may_block)
+void an__loop_turn(an_loop *loop)
 {
 	if (!loop->opts.virtual_clock)
 		loop->now = an__clock_monotonic();
@@ -313,8 +313,6 @@ void an__loop_turn(an_loop *loop, bool may_block)
 	loop->in_turn = false;
 	if (loop->attached)
 		arm_tick(loop);
-	else
-		poll_events(loop, may_block);
 }
 
 /* ---- made and freed ------------------------------------------------------------------- */

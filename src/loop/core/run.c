@@ -59,16 +59,24 @@ bool an__loop_handle_interrupt(an_loop *loop, bool handle)
 
 /* ---- an_run() ------------------------------------------------------------------------- */
 
+static bool winding_up(const an_loop *loop)
+{
+	return (loop->task_count || loop->holds) && !an__loop_stuck(loop);
+}
+
 /* Cancels and awaits what still runs; waits for threads that will still send. */
 static void wind_up(an_loop *loop)
 {
 	loop->ending = true;
 	an__tasks_cancel_all(loop);
-	while ((loop->task_count || loop->holds) && !an__loop_stuck(loop)) {
-		if (loop->attached)
+	while (winding_up(loop)) {
+		if (loop->attached) {
 			event_base_loop(loop->base, EVLOOP_ONCE);
-		else
-			an__loop_turn(loop, true);
+			continue;
+		}
+		an__loop_turn(loop);
+		if (winding_up(loop))
+			an__loop_poll(loop);
 	}
 	atomic_store(&loop->closed, true);
 }
@@ -82,12 +90,12 @@ static int run_main(an_loop *loop, an_task_fn fn, void *arg)
 		return r;
 	if (!loop->opts.no_signals)
 		an__loop_handle_interrupt(loop, true);
-	while (!an_done(loop->main_task)) {
+	for (an__loop_turn(loop); !an_done(loop->main_task); an__loop_turn(loop)) {
 		if (an__loop_stuck(loop)) {
 			r = AN_ERR_STUCK;
 			break;
 		}
-		an__loop_turn(loop, true);
+		an__loop_poll(loop);
 	}
 	wind_up(loop);
 	return r < 0 ? r : loop->main_task->result;

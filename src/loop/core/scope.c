@@ -167,6 +167,9 @@ int an_timeout_reschedule(an_timeout *t, an_duration deadline)
 
 static int end_limited(struct an__scope *s, int result)
 {
+	/* The work may have been cancelled before anybody looked at this deadline. */
+	if (result == -ECANCELED && s->task)
+		an__scope_expire(s->task, s->task->loop->now);
 	if (!an__scope_end(s))
 		return AN_ERR_MISUSE;
 	if (result == -ECANCELED && s->expired)

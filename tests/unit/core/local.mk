@@ -1,4 +1,14 @@
-check_PROGRAMS += tests/unit/core/test-task
+check_PROGRAMS += \
+	tests/unit/core/test-group \
+	tests/unit/core/test-loop \
+	tests/unit/core/test-scope \
+	tests/unit/core/test-task
+tests_unit_core_test_group_CFLAGS = $(TEST_CFLAGS)
+tests_unit_core_test_group_LDADD = $(TEST_LIBS)
+tests_unit_core_test_loop_CFLAGS = $(TEST_CFLAGS)
+tests_unit_core_test_loop_LDADD = $(TEST_LIBS)
+tests_unit_core_test_scope_CFLAGS = $(TEST_CFLAGS)
+tests_unit_core_test_scope_LDADD = $(TEST_LIBS)
 tests_unit_core_test_task_CFLAGS = $(TEST_CFLAGS)
 tests_unit_core_test_task_LDADD = $(TEST_LIBS)
 check_PROGRAMS += \
