@@ -5,6 +5,7 @@
 #include <asyncnet/api.h>
 #include <asyncnet/error.h>
 #include <asyncnet/http.h>
+#include <asyncnet/http_client.h>
 #include <asyncnet/loop.h>
 #include <asyncnet/net.h>
 #include <asyncnet/offload.h>

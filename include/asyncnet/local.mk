@@ -3,6 +3,7 @@ nobase_include_HEADERS += \
 	%D%/asyncnet.h \
 	%D%/error.h \
 	%D%/http.h \
+	%D%/http_client.h \
 	%D%/loop.h \
 	%D%/net.h \
 	%D%/offload.h \
