@@ -1,2 +1,8 @@
-# The commands of the README, their helpers and CI's.
-EXTRA_DIST += %D%/lib/pg-cluster.sh
+# The commands of the README, their helpers, and CI's.
+EXTRA_DIST += \
+	%D%/demo \
+	%D%/setup \
+	%D%/test \
+	%D%/lib/build.sh \
+	%D%/lib/check.sh \
+	%D%/lib/pg-cluster.sh

@@ -18,7 +18,7 @@ tap 'the shared library was found' "$([ -f "$library" ] || echo "$library")"
 ${NM:-nm} -D --defined-only "$library" | sed 's/.* //; s/@.*//' | ours | sort -u >"$work/exported"
 tap 'every exported symbol begins with an_' "$(grep -v '^an_[a-z0-9]' "$work/exported")"
 
-find "$top_builddir/src" -name '*.o' -exec ${NM:-nm} -g --defined-only {} + |
+find "$top_builddir/src" -name '*.o' -exec ${NM:-nm} -g --defined-only {} + 2>/dev/null |
     sed -n 's/^[0-9a-f]* [A-Z] //p' | ours | sort -u >"$work/global"
 tap 'every global symbol begins with an_' "$(grep -v '^an_' "$work/global")"
 

@@ -22,6 +22,14 @@ SH_LOG_COMPILER = $(SHELL)
 if RUN_VALGRIND
 LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/support/under-valgrind.sh
 endif
+
+# The layers without I/O of their own: what valgrind and other contexts are wanted for.
+check-core:
+	tests=`for t in $(check_PROGRAMS); do case $$t in \
+		tests/unit/base/*|tests/unit/core/*|tests/unit/sync/*) echo $$t ;; esac; done` && \
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$$tests" check_PROGRAMS="$$tests"
+.PHONY: check-core
+
 # Fake stacks (use after return) know nothing of stack switches; everything else is on.
 AM_TESTS_ENVIRONMENT = \
 	CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
