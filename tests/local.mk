@@ -28,7 +28,6 @@ check-core:
 	tests=`for t in $(check_PROGRAMS); do case $$t in \
 		tests/unit/base/*|tests/unit/core/*|tests/unit/sync/*) echo $$t ;; esac; done` && \
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$$tests" check_PROGRAMS="$$tests"
-.PHONY: check-core
 
 # Fake stacks (use after return) know nothing of stack switches; everything else is on.
 AM_TESTS_ENVIRONMENT = \
