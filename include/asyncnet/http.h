@@ -12,13 +12,14 @@
 #define ASYNCNET_HTTP_H
 
 #include <asyncnet/api.h>
+#include <asyncnet/error.h>
 #include <asyncnet/net.h>
 #include <asyncnet/stream.h>
 #include <asyncnet/time.h>
 
 AN_BEGIN_DECLS
 
-/* ---- header fields ----------------------------------------------------------------- */
+/* ---- header fields --------------------------------------------------------------- */
 
 /* One field. A list to be sent is an array that ends with a NULL name:
  *
@@ -56,7 +57,7 @@ AN_API bool an_http_headers_has(const an_http_headers *h, const char *name,
  * Static. */
 AN_API const char *an_http_status_text(int status);
 
-/* ---- query strings ----------------------------------------------------------------- */
+/* ---- query strings --------------------------------------------------------------- */
 
 /* Finds `name` in a query string ("a=1&b=x+y") and decodes its first value as HTML forms
  * do ('+' is a space, %XX a byte) into `buf`, NUL-terminated. The name is compared decoded.
@@ -66,7 +67,7 @@ AN_API const char *an_http_status_text(int status);
 AN_API ssize_t an_http_query_get(const char *query, const char *name, char *buf,
 				 size_t cap);
 
-/* ---- the server -------------------------------------------------------------------- */
+/* ---- the server ------------------------------------------------------------------ */
 
 /* A server: its routes, its limits and its connections; opaque. */
 typedef struct an_http_server an_http_server;
@@ -186,7 +187,7 @@ typedef struct an_http_server_stats {
 AN_API void an_http_server_get_stats(const an_http_server *srv,
 				     an_http_server_stats *ret);
 
-/* ---- the request ------------------------------------------------------------------- */
+/* ---- the request ----------------------------------------------------------------- */
 /* None of these suspends; all strings are borrowed until the handler returns. */
 
 /* "GET". Case matters. */
@@ -224,7 +225,7 @@ AN_API const char *an_http_peer(an_http_exchange *x);
  * long as the exchange. Aligned for any type. NULL when there is none left. */
 AN_API void *an_http_alloc(an_http_exchange *x, size_t size);
 
-/* ---- the request's body ------------------------------------------------------------ */
+/* ---- the request's body ---------------------------------------------------------- */
 
 /* Replaces the server's body limit for this request; before the first read. UINT64_MAX:
  * none. */
@@ -249,7 +250,7 @@ AN_API AN_SUSPENDS int an_http_body_read_all(an_http_exchange *x, const char **r
  * section 6.5.1). */
 AN_API const an_http_headers *an_http_request_trailers(const an_http_exchange *x);
 
-/* ---- the answer -------------------------------------------------------------------- */
+/* ---- the answer ------------------------------------------------------------------ */
 
 /* Answers in one go. Date, Content-Length and Connection are added; giving one of
  * Content-Length, Transfer-Encoding, Connection and Keep-Alive is -EINVAL. To HEAD, and

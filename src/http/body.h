@@ -25,9 +25,10 @@ enum an__http_body_step {
 
 typedef struct an__http_body {
 	uint64_t left; /* bytes until the end of the body or of the chunk */
-	uint32_t ext, ext_total;
+	uint32_t ext;  /* bytes of extensions of this chunk */
+	uint32_t ext_total;
 	uint8_t framing; /* enum an__http_framing */
-	uint8_t state;
+	uint8_t state;	 /* see body.c */
 	uint8_t digits;
 	an__http_head *trailers; /* parses what follows the last chunk */
 } an__http_body;
@@ -44,7 +45,7 @@ void an__http_body_init(an__http_body *b, enum an__http_framing framing, uint64_
 			an__http_head *trailers);
 
 /* Takes the next step over `len` bytes at `data`. Returns a step and fills *ret;
- * AN_ERR_MALFORMED; AN_ERR_LIMIT for trailers or extensions too long; -ENOMEM. With
+ * AN_ERR_MALFORMED; AN_ERR_LIMIT for trailers beyond their limits; -ENOMEM. With
  * AN__BODY_MORE, `ret->used` bytes are done with and the rest must be given again with
  * more behind it. With AN__BODY_END after trailers, the fields of b->trailers point into
  * `data`: adopt them before the bytes go. */
@@ -63,38 +64,12 @@ int an__http_body_eof(an__http_body *b);
 
 bool an__http_body_at_end(const an__http_body *b);
 
-/* Whether a name may not come in trailers (RFC 9110 section 6.5.1). */
-bool an__http_trailer_forbidden(const char *name, size_t len);
-
-/* ---- encoding ---------------------------------------------------------------------- */
+/* ---- encoding -------------------------------------------------------------------- */
 
 enum { AN__HTTP_CHUNK_HEAD_MAX = 18 };
 
 /* Writes "SIZE CRLF" to `buf`; the data, and CRLF, follow. Returns its length. len > 0.
  */
 size_t an__http_chunk_head(char buf[AN__HTTP_CHUNK_HEAD_MAX], size_t len);
-
-/* A head or anything else to be sent, growing from the caller's memory to the heap. After
- * the first failure nothing more is written and `error` says why. */
-typedef struct an__http_writer {
-	char *data;
-	size_t len, capacity;
-	int error; /* 0; -ENOMEM; -EINVAL: a field that must not be sent */
-	bool on_heap;
-} an__http_writer;
-
-void an__http_writer_init(an__http_writer *w, char *memory, size_t capacity);
-void an__http_writer_done(an__http_writer *w);
-void an__http_put(an__http_writer *w, const char *data, size_t len);
-void an__http_put_number(an__http_writer *w, uint64_t n);
-
-/* "name: value CRLF", refused with -EINVAL unless the name is a token and the value is of
- * value characters alone. */
-void an__http_put_field(an__http_writer *w, const char *name, const char *value);
-
-/* A request line; -EINVAL unless method is a token and target of target characters alone.
- */
-void an__http_put_request_line(an__http_writer *w, const char *method, const char *target,
-			       size_t target_len);
 
 #endif

@@ -68,7 +68,7 @@ bool an__http_equal(const char *a, size_t a_len, const char *b, size_t b_len);
 bool an__http_list_next(const char *value, size_t len, size_t *pos, const char **ret,
 			size_t *ret_len);
 
-/* ---- character classes ------------------------------------------------------------- */
+/* ---- character classes ----------------------------------------------------------- */
 
 enum {
 	AN__C_TOKEN = 1,  /* tchar */

@@ -1,8 +1,18 @@
 # Message parser and body codecs (sans-I/O).
 libasyncnet_internal_la_SOURCES += \
+	%D%/body.c \
 	%D%/body.h \
+	%D%/fields.c \
+	%D%/fields.h \
+	%D%/headers.c \
 	%D%/headers.h \
-	%D%/parse.h
+	%D%/parse.c \
+	%D%/parse.h \
+	%D%/query.c \
+	%D%/scan.h \
+	%D%/status.c \
+	%D%/write.c \
+	%D%/write.h
 
 # Client.
 libasyncnet_internal_la_SOURCES += \

@@ -60,7 +60,7 @@ typedef struct an__http_head {
 	uint8_t form;		      /* enum an__http_target_form */
 	uint8_t framing; /* of a request; of a response as if it answered a GET, see below
 			  */
-	bool keep_alive; /* by version and Connection */
+	bool keep_alive; /* by version and Connection; a body until the close ends it, too */
 	bool expect_continue;
 	bool upgrade; /* Connection: upgrade and an Upgrade field */
 
@@ -74,10 +74,12 @@ typedef struct an__http_head {
 	uint32_t scanned; /* up to here the current line holds no control character */
 	uint8_t kind;	  /* enum an__http_kind */
 	uint8_t state;
-	bool blank_seen;
-	uint8_t chunked_codings, other_codings;
-	bool coding_unknown, coding_malformed, coding_after_chunked, coding_identity;
-	bool close_token, keep_alive_token, upgrade_token;
+	bool blank_seen; /* the empty line that is allowed before a request */
+
+	/* What the fields said, for the checks at the end. */
+	uint8_t hosts;
+	uint8_t codings; /* flags, see parse.c */
+	bool close_token, keep_alive_token, upgrade_token, upgrade_field;
 } an__http_head;
 
 /* `limits` is copied. */
