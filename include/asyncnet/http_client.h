@@ -24,6 +24,7 @@
 
 AN_BEGIN_DECLS
 
+/* A client with its pool of connections, and one response; opaque. */
 typedef struct an_http_client an_http_client;
 typedef struct an_http_response an_http_response;
 
