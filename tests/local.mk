@@ -44,5 +44,6 @@ AM_TESTS_ENVIRONMENT = \
 
 include tests/unit/base/local.mk
 include tests/unit/core/local.mk
+include tests/unit/sync/local.mk
 include tests/unit/http/local.mk
 include tests/unit/ws/local.mk

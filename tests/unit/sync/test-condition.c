@@ -1,0 +1,137 @@
+/* The condition. */
+#include "tests/support/run.h"
+
+#include <errno.h>
+
+static an_mutex mutex;
+static an_condition condition;
+static int value, woken;
+
+static void start(void)
+{
+	an_mutex_init(&mutex);
+	an_condition_init(&condition);
+	value = woken = 0;
+}
+
+static int waits_once(void *arg)
+{
+	int r;
+
+	CHECK_EQUAL(an_mutex_lock(&mutex), 0);
+	r = an_condition_wait(&condition, &mutex);
+	if (r == 0)
+		woken++;
+	if (arg)
+		*(int *)arg = r;
+	CHECK_EQUAL(an_mutex_unlock(&mutex), 0); /* held in every case */
+	return r;
+}
+
+TASK_TEST(a_notification_wakes_as_many_as_it_says)
+{
+	start();
+	for (int i = 0; i < 5; i++)
+		CHECK_EQUAL(an_spawn(waits_once, NULL, NULL, NULL), 0);
+	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_condition_notify(&condition, 2), 2);
+	CHECK_EQUAL(an_sleep(1), 0);
+	CHECK_EQUAL(woken, 2);
+	CHECK_EQUAL(an_condition_notify_all(&condition), 3);
+	CHECK_EQUAL(an_sleep(1), 0);
+	CHECK_EQUAL(woken, 5);
+	CHECK_EQUAL(an_condition_notify(&condition, 1), 0);
+	return 0;
+}
+
+static bool value_is_three(void *arg)
+{
+	return *(int *)arg == 3;
+}
+
+static int waits_for_three(void *arg)
+{
+	CHECK_EQUAL(an_mutex_lock(&mutex), 0);
+	CHECK_EQUAL(an_condition_wait_for(&condition, &mutex, value_is_three, arg), 0);
+	CHECK_EQUAL(value, 3);
+	CHECK_EQUAL(an_mutex_unlock(&mutex), 0);
+	woken++;
+	return 0;
+}
+
+TASK_TEST(a_wait_for_a_predicate_goes_on_until_it_holds)
+{
+	start();
+	CHECK_EQUAL(an_spawn(waits_for_three, &value, NULL, NULL), 0);
+	for (int i = 1; i <= 3; i++) {
+		CHECK_EQUAL(an_sleep(1), 0);
+		CHECK_EQUAL(woken, 0);
+		CHECK_EQUAL(an_mutex_lock(&mutex), 0);
+		value = i;
+		CHECK_EQUAL(an_condition_notify_all(&condition), 1);
+		CHECK_EQUAL(an_mutex_unlock(&mutex), 0);
+	}
+	CHECK_EQUAL(an_sleep(1), 0);
+	CHECK_EQUAL(woken, 1);
+	return 0;
+}
+
+TASK_TEST(the_mutex_must_be_held)
+{
+	start();
+	CHECK_EQUAL(an_condition_wait(&condition, &mutex), -EPERM);
+	CHECK_EQUAL(an_condition_wait_for(&condition, &mutex, value_is_three, &value), -EPERM);
+	return 0;
+}
+
+/* runtime.md, point 24: the mutex is taken again before the cancellation is reported. */
+TASK_TEST(a_cancelled_wait_holds_the_mutex_again)
+{
+	an_task *task;
+	int r = 1;
+
+	start();
+	CHECK_EQUAL(an_spawn(waits_once, &r, NULL, &task), 0);
+	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_mutex_lock(&mutex), 0);
+	an_cancel(task);
+	CHECK_EQUAL(an_sleep(AN_SECOND), 0);
+	CHECK(!an_done(task)); /* it waits for us to unlock */
+	CHECK_EQUAL(an_mutex_unlock(&mutex), 0);
+	CHECK_EQUAL(an_join(task, NULL), 0);
+	CHECK_EQUAL(r, -ECANCELED);
+	CHECK(!an_mutex_locked(&mutex));
+	return 0;
+}
+
+TASK_TEST(no_notification_is_lost_on_a_cancelled_waiter)
+{
+	an_task *first, *second;
+	int r_first = 1, r_second = 1;
+
+	start();
+	CHECK_EQUAL(an_spawn(waits_once, &r_first, NULL, &first), 0);
+	CHECK_EQUAL(an_spawn(waits_once, &r_second, NULL, &second), 0);
+	CHECK_EQUAL(an_yield(), 0);
+	an_cancel(first);
+	CHECK_EQUAL(an_condition_notify(&condition, 1), 1);
+	CHECK_EQUAL(an_join(first, NULL), 0);
+	CHECK_EQUAL(an_join(second, NULL), 0);
+	CHECK_EQUAL(r_first, -ECANCELED);
+	CHECK_EQUAL(r_second, 0);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_notification_wakes_as_many_as_it_says),
+		cmocka_unit_test(a_wait_for_a_predicate_goes_on_until_it_holds),
+		cmocka_unit_test(the_mutex_must_be_held),
+		cmocka_unit_test(a_cancelled_wait_holds_the_mutex_again),
+		cmocka_unit_test(no_notification_is_lost_on_a_cancelled_waiter),
+	};
+
+	alarm(60);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

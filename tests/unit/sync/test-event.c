@@ -1,0 +1,76 @@
+/* The event. */
+#include "tests/support/run.h"
+
+#include <errno.h>
+
+static an_event event;
+static int woken;
+
+static int waits(void *arg)
+{
+	int r = an_event_wait(&event);
+
+	(void)arg;
+	if (r == 0)
+		woken++;
+	return r;
+}
+
+static int spawn_waiters(int n)
+{
+	an_event_init(&event);
+	woken = 0;
+	for (int i = 0; i < n; i++)
+		CHECK_EQUAL(an_spawn(waits, NULL, NULL, NULL), 0);
+	return an_yield();
+}
+
+TASK_TEST(a_set_wakes_all_and_later_waits_pass)
+{
+	CHECK_EQUAL(spawn_waiters(5), 0);
+	CHECK_EQUAL(woken, 0);
+	an_event_set(&event);
+	CHECK(an_event_is_set(&event));
+	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(woken, 5);
+	CHECK_EQUAL(an_event_wait(&event), 0);
+	return 0;
+}
+
+/* runtime.md, point 25. */
+TASK_TEST(a_set_that_is_cleared_at_once_still_wakes_who_waits)
+{
+	CHECK_EQUAL(spawn_waiters(3), 0);
+	an_event_set(&event);
+	an_event_clear(&event);
+	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(woken, 3);
+	CHECK(!an_event_is_set(&event));
+	return 0;
+}
+
+TASK_TEST(a_wait_can_be_limited)
+{
+	an_event never = AN_EVENT_INIT;
+	an_timeout limit;
+
+	an_timeout_begin(&limit, AN_SECOND);
+	CHECK_EQUAL(an_timeout_end(&limit, an_event_wait(&never)), -ETIMEDOUT);
+	an_event_set(&never);
+	an_timeout_begin(&limit, 0);
+	CHECK_EQUAL(an_event_wait(&never), -ECANCELED);
+	CHECK_EQUAL(an_timeout_end(&limit, 0), 0);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_set_wakes_all_and_later_waits_pass),
+		cmocka_unit_test(a_set_that_is_cleared_at_once_still_wakes_who_waits),
+		cmocka_unit_test(a_wait_can_be_limited),
+	};
+
+	alarm(60);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

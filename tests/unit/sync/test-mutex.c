@@ -1,0 +1,175 @@
+/* The mutex. */
+#include "tests/support/cancel.h"
+
+#include <errno.h>
+#include <string.h>
+
+static an_mutex mutex;
+static char order[32];
+
+static int locks_and_appends(void *arg)
+{
+	CHECK_EQUAL(an_mutex_lock(&mutex), 0);
+	strncat(order, arg, 1);
+	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_mutex_unlock(&mutex), 0);
+	return 0;
+}
+
+TASK_TEST(waiters_get_it_first_come_first_served)
+{
+	an_group group;
+
+	order[0] = '\0';
+	an_mutex_init(&mutex);
+	an_group_begin(&group);
+	for (const char *c = "abcd"; *c; c++)
+		CHECK_EQUAL(an_group_spawn(&group, locks_and_appends, (void *)c), 0);
+	CHECK_EQUAL(an_group_end(&group), 0);
+	CHECK(strcmp(order, "abcd") == 0);
+	CHECK(!an_mutex_locked(&mutex));
+	return 0;
+}
+
+TASK_TEST(what_is_not_held_cannot_be_unlocked)
+{
+	an_mutex m = AN_MUTEX_INIT;
+
+	CHECK_EQUAL(an_mutex_unlock(&m), -EPERM);
+	CHECK_EQUAL(an_mutex_lock(&m), 0);
+	CHECK_EQUAL(an_mutex_lock(&m), -EDEADLK);
+	CHECK_EQUAL(an_mutex_trylock(&m), -EBUSY);
+	CHECK_EQUAL(an_mutex_unlock(&m), 0);
+	CHECK_EQUAL(an_mutex_unlock(&m), -EPERM);
+	CHECK_EQUAL(an_mutex_trylock(&m), 0);
+	CHECK(an_mutex_locked(&m));
+	CHECK_EQUAL(an_mutex_unlock(&m), 0);
+	return 0;
+}
+
+static int tries_to_unlock(void *arg)
+{
+	return an_mutex_unlock(arg);
+}
+
+TASK_TEST(only_the_owner_can_unlock)
+{
+	an_task *task;
+	int result;
+
+	an_mutex_init(&mutex);
+	CHECK_EQUAL(an_mutex_lock(&mutex), 0);
+	CHECK_EQUAL(an_spawn(tries_to_unlock, &mutex, NULL, &task), 0);
+	CHECK_EQUAL(an_join(task, &result), 0);
+	CHECK_EQUAL(result, -EPERM);
+	CHECK_EQUAL(an_mutex_unlock(&mutex), 0);
+	return 0;
+}
+
+static int locks_then_checks(void *arg)
+{
+	int r = an_mutex_lock(&mutex);
+
+	*(int *)arg = r;
+	if (r < 0)
+		return r;
+	r = an_check();
+	CHECK_EQUAL(an_mutex_unlock(&mutex), 0);
+	return r;
+}
+
+/* runtime.md, points 21 and 22: a hand-over that happened is kept and passed on. */
+TASK_TEST(a_waiter_cancelled_after_the_hand_over_has_the_mutex)
+{
+	an_task *first, *second;
+	int locked_first = 1, locked_second = 1, result;
+
+	an_mutex_init(&mutex);
+	CHECK_EQUAL(an_mutex_lock(&mutex), 0);
+	CHECK_EQUAL(an_spawn(locks_then_checks, &locked_first, NULL, &first), 0);
+	CHECK_EQUAL(an_spawn(locks_then_checks, &locked_second, NULL, &second), 0);
+	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_mutex_unlock(&mutex), 0);
+	an_cancel(first);
+	CHECK_EQUAL(an_join(first, &result), 0);
+	CHECK_EQUAL(locked_first, 0);
+	CHECK_EQUAL(result, -ECANCELED);
+	CHECK_EQUAL(an_join(second, &result), 0);
+	CHECK_EQUAL(result, 0);
+	CHECK(!an_mutex_locked(&mutex));
+	return 0;
+}
+
+TASK_TEST(a_waiter_cancelled_before_the_hand_over_is_passed_over)
+{
+	an_task *first, *second;
+	int locked_first = 1, locked_second = 1, result;
+
+	an_mutex_init(&mutex);
+	CHECK_EQUAL(an_mutex_lock(&mutex), 0);
+	CHECK_EQUAL(an_spawn(locks_then_checks, &locked_first, NULL, &first), 0);
+	CHECK_EQUAL(an_spawn(locks_then_checks, &locked_second, NULL, &second), 0);
+	CHECK_EQUAL(an_yield(), 0);
+	an_cancel(first);
+	CHECK_EQUAL(an_mutex_unlock(&mutex), 0);
+	CHECK_EQUAL(an_join(first, &result), 0);
+	CHECK_EQUAL(locked_first, -ECANCELED);
+	CHECK_EQUAL(an_join(second, &result), 0);
+	CHECK_EQUAL(locked_second, 0);
+	return 0;
+}
+
+static int contends(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 3; i++) {
+		int r = an_mutex_lock(&mutex);
+
+		if (r < 0)
+			return r;
+		r = an_yield();
+		CHECK_EQUAL(an_mutex_unlock(&mutex), 0);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static an_group rivals;
+
+static int starts_rivals(void *arg)
+{
+	(void)arg;
+	an_mutex_init(&mutex);
+	an_group_begin(&rivals);
+	CHECK_EQUAL(an_group_spawn(&rivals, contends, NULL), 0);
+	return an_group_spawn(&rivals, contends, NULL);
+}
+
+static int finds_it_free(void *arg)
+{
+	(void)arg;
+	CHECK_EQUAL(an_group_end(&rivals), 0);
+	CHECK(!an_mutex_locked(&mutex));
+	return 0;
+}
+
+TASK_TEST(a_cancellation_at_any_step_leaves_it_free)
+{
+	return cancel_at_each_step(starts_rivals, contends, finds_it_free, NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(waiters_get_it_first_come_first_served),
+		cmocka_unit_test(what_is_not_held_cannot_be_unlocked),
+		cmocka_unit_test(only_the_owner_can_unlock),
+		cmocka_unit_test(a_waiter_cancelled_after_the_hand_over_has_the_mutex),
+		cmocka_unit_test(a_waiter_cancelled_before_the_hand_over_is_passed_over),
+		cmocka_unit_test(a_cancellation_at_any_step_leaves_it_free),
+	};
+
+	alarm(60);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

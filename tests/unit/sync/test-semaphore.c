@@ -1,0 +1,151 @@
+/* The semaphore. */
+#include "tests/support/cancel.h"
+
+#include <errno.h>
+#include <string.h>
+
+static an_semaphore semaphore;
+static int inside, most;
+
+static int enters(void *arg)
+{
+	int r = an_semaphore_acquire(&semaphore);
+
+	(void)arg;
+	if (r < 0)
+		return r;
+	if (++inside > most)
+		most = inside;
+	r = an_sleep(AN_SECOND);
+	inside--;
+	CHECK_EQUAL(an_semaphore_release(&semaphore), 0);
+	return r;
+}
+
+TASK_TEST(no_more_than_its_permits_are_inside)
+{
+	an_duration start = an_now();
+	an_group group;
+
+	inside = most = 0;
+	an_semaphore_init(&semaphore, 3, 3);
+	an_group_begin(&group);
+	for (int i = 0; i < 9; i++)
+		CHECK_EQUAL(an_group_spawn(&group, enters, NULL), 0);
+	CHECK_EQUAL(an_group_end(&group), 0);
+	CHECK_EQUAL(most, 3);
+	CHECK_EQUAL(an_now() - start, 3 * AN_SECOND);
+	CHECK_EQUAL(an_semaphore_value(&semaphore), 3);
+	return 0;
+}
+
+TASK_TEST(a_release_above_the_bound_is_refused)
+{
+	an_semaphore bounded = AN_SEMAPHORE_INIT(1, 1), open = AN_SEMAPHORE_INIT(0, 0);
+
+	CHECK_EQUAL(an_semaphore_release(&bounded), -EOVERFLOW);
+	CHECK_EQUAL(an_semaphore_tryacquire(&bounded), 0);
+	CHECK_EQUAL(an_semaphore_tryacquire(&bounded), -EAGAIN);
+	CHECK_EQUAL(an_semaphore_release(&bounded), 0);
+	CHECK_EQUAL(an_semaphore_release(&open), 0);
+	CHECK_EQUAL(an_semaphore_release(&open), 0);
+	CHECK_EQUAL(an_semaphore_value(&open), 2);
+	return 0;
+}
+
+static int acquires(void *arg)
+{
+	int r = an_semaphore_acquire(&semaphore);
+
+	*(int *)arg = r;
+	return r;
+}
+
+/* runtime.md, point 23: nobody overtakes a waiter to whom a permit was released. */
+TASK_TEST(a_release_and_acquire_in_one_turn_cannot_overtake)
+{
+	an_task *waiter;
+	int got = 1;
+
+	an_semaphore_init(&semaphore, 0, 0);
+	CHECK_EQUAL(an_spawn(acquires, &got, NULL, &waiter), 0);
+	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_semaphore_release(&semaphore), 0);
+	CHECK_EQUAL(an_semaphore_tryacquire(&semaphore), -EAGAIN);
+	CHECK_EQUAL(an_join(waiter, NULL), 0);
+	CHECK_EQUAL(got, 0);
+	return 0;
+}
+
+TASK_TEST(a_permit_granted_before_the_cancellation_is_held)
+{
+	an_task *waiter;
+	int got = 1;
+
+	an_semaphore_init(&semaphore, 0, 0);
+	CHECK_EQUAL(an_spawn(acquires, &got, NULL, &waiter), 0);
+	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_semaphore_release(&semaphore), 0);
+	an_cancel(waiter);
+	CHECK_EQUAL(an_join(waiter, NULL), 0);
+	CHECK_EQUAL(got, 0);
+	return 0;
+}
+
+static int starts_full(void *arg)
+{
+	(void)arg;
+	inside = 0;
+	an_semaphore_init(&semaphore, 2, 2);
+	CHECK_EQUAL(an_spawn(enters, NULL, NULL, NULL), 0);
+	CHECK_EQUAL(an_spawn(enters, NULL, NULL, NULL), 0);
+	return 0;
+}
+
+static int finds_all_permits(void *arg)
+{
+	(void)arg;
+	CHECK_EQUAL(an_sleep(5 * AN_SECOND), 0);
+	CHECK_EQUAL(an_semaphore_value(&semaphore), 2);
+	CHECK_EQUAL(inside, 0);
+	return 0;
+}
+
+static int enters_when_there_is_time(void *arg)
+{
+	an_timeout limit;
+	int r;
+
+	an_timeout_begin(&limit, 10 * AN_SECOND);
+	r = enters(arg);
+	return an_timeout_end(&limit, r);
+}
+
+TASK_TEST(a_cancellation_at_any_step_loses_no_permit)
+{
+	an_task *task;
+
+	for (int i = 0; i < 4; i++) {
+		CHECK_EQUAL(starts_full(NULL), 0);
+		CHECK_EQUAL(an_spawn(enters_when_there_is_time, NULL, NULL, &task), 0);
+		CHECK_EQUAL(an_sleep(i * AN_SECOND / 2), 0);
+		an_cancel(task);
+		CHECK_EQUAL(an_join(task, NULL), 0);
+		CHECK_EQUAL(finds_all_permits(NULL), 0);
+	}
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_more_than_its_permits_are_inside),
+		cmocka_unit_test(a_release_above_the_bound_is_refused),
+		cmocka_unit_test(a_release_and_acquire_in_one_turn_cannot_overtake),
+		cmocka_unit_test(a_permit_granted_before_the_cancellation_is_held),
+		cmocka_unit_test(a_cancellation_at_any_step_loses_no_permit),
+	};
+
+	alarm(60);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
