@@ -19,3 +19,5 @@ tests_unit_core_test_ctx_CFLAGS = $(TEST_CFLAGS) -frounding-math
 tests_unit_core_test_ctx_LDADD = $(TEST_LIBS) -lm
 tests_unit_core_test_stack_CFLAGS = $(TEST_CFLAGS)
 tests_unit_core_test_stack_LDADD = $(TEST_LIBS)
+dist_check_SCRIPTS += tests/unit/core/test-ctx-aarch64.sh
+EXTRA_DIST += tests/support/cross/cmocka.h
