@@ -47,3 +47,4 @@ include tests/unit/core/local.mk
 include tests/unit/sync/local.mk
 include tests/unit/http/local.mk
 include tests/unit/ws/local.mk
+include tests/unit/io/local.mk

@@ -10,14 +10,18 @@ AN_BEGIN_DECLS
  * full it waits for room first.
  *
  * A thread cannot be interrupted, so cancellation needs to know what becomes of `arg`:
- * without `dispose` the call is not cancellable once the work has been handed over, and
- * the caller keeps `arg`. With `dispose`, `arg` is the call's from here on in every case
+ * without `dispose` the call is not cancellable once a worker has begun it, and the
+ * caller keeps `arg`. With `dispose`, `arg` is the call's from here on in every case
  * but success: a cancelled call returns -ECANCELED at once, the work runs on, and
  * dispose(arg) is called on the worker after it (or at once on this thread, if the work
- * never began).
+ * never began). The loop does not end before such work has.
  *
- * Returns what fn returned (then `arg` is the caller's), or -ECANCELED, -ENOMEM, -EAGAIN
- * (no thread could be started), AN_ERR_NO_TASK. */
+ * `fn` runs with all signals blocked. It must not call the library, but for an_post().
+ *
+ * Returns what fn returned (then `arg` is the caller's), or -ECANCELED, -ENOMEM,
+ * -EAGAIN (no thread could be started), AN_ERR_NO_TASK: in these cases fn has not run
+ * for the caller. A cancellation that comes when fn has returned is too late: its
+ * result is returned. */
 AN_API AN_SUSPENDS int an_offload(int (*fn)(void *arg), void *arg,
 				  void (*dispose)(void *arg));
 

@@ -1,1 +1,4 @@
-libasyncnet_internal_la_SOURCES +=
+libasyncnet_internal_la_SOURCES += \
+	%D%/offload.c \
+	%D%/workers.c \
+	%D%/workers.h

@@ -14,6 +14,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#else
+#define RUNNING_ON_VALGRIND 0
+#endif
+
 #define STACK ((size_t)256 << 10)
 
 /* Two contexts that hand the processor to and fro, with the sanitizers told. */
@@ -219,7 +225,9 @@ static bool rounds_up(void)
 	volatile long double lone = 1, lthree = 3, lup = lone / lthree,
 			     ldown = -lone / lthree;
 
-	return up > -down && lup > -ldown && fegetround() == FE_UPWARD;
+	/* valgrind computes long double with doubles and rounds to nearest. */
+	return up > -down && (lup > -ldown || RUNNING_ON_VALGRIND) &&
+	       fegetround() == FE_UPWARD;
 }
 
 static void rounding_body(struct pair *p)

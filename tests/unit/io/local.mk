@@ -1,0 +1,5 @@
+check_PROGRAMS += \
+	tests/unit/io/test-offload
+
+tests_unit_io_test_offload_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_offload_LDADD = $(TEST_LIBS)
