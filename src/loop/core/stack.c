@@ -59,11 +59,11 @@
 #define SLAB_BYTES ((size_t)32 << 20)
 
 /* Address space of the free stacks that keep their memory. What they have really
- * touched is mostly one page or two each, some 4 to 8 MiB in all. Trimming begins above
+ * touched is mostly one page or two each, some 8 to 16 MiB in all. Trimming begins above
  * the high mark and goes on to the low one, a few slots with each release, so that no
  * release takes long. */
-#define WARM_HIGH ((size_t)64 << 20)
-#define WARM_LOW ((size_t)32 << 20)
+#define WARM_HIGH ((size_t)128 << 20)
+#define WARM_LOW ((size_t)64 << 20)
 #define TRIM_STEP 4
 
 /* Task tops 64 bytes apart fall into different cache sets; 16 of them cost 1 KiB at
