@@ -1,0 +1,18 @@
+/* What the layers beside and above may know of a stream beyond the public header. L3. */
+#ifndef AN_LOOP_IO_STREAM_H
+#define AN_LOOP_IO_STREAM_H
+
+#include <asyncnet/stream.h>
+
+#include <sys/socket.h>
+
+/* As an_stream_new() for a descriptor that is known to be a non-blocking socket, as
+ * those of accept4() and of a finished connect are: saves three system calls a
+ * connection. */
+int an__stream_new_socket(int fd, const an_stream_opts *opts, an_stream **ret);
+
+/* Writes an address as an_stream_peer_address() does. Returns 0; -EAFNOSUPPORT. */
+int an__address_format(const struct sockaddr_storage *address, socklen_t len, char *buf,
+		       size_t cap);
+
+#endif
