@@ -9,6 +9,8 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/parse.c \
 	%D%/parse.h \
 	%D%/query.c \
+	%D%/router.c \
+	%D%/router.h \
 	%D%/scan.h \
 	%D%/status.c \
 	%D%/write.c \
