@@ -6,6 +6,7 @@
 #include <asyncnet/error.h>
 #include <asyncnet/http.h>
 #include <asyncnet/http_client.h>
+#include <asyncnet/log.h>
 #include <asyncnet/loop.h>
 #include <asyncnet/net.h>
 #include <asyncnet/offload.h>

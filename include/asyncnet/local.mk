@@ -4,6 +4,7 @@ nobase_include_HEADERS += \
 	%D%/error.h \
 	%D%/http.h \
 	%D%/http_client.h \
+	%D%/log.h \
 	%D%/loop.h \
 	%D%/net.h \
 	%D%/offload.h \
