@@ -3,6 +3,8 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/engine.h \
 	%D%/frame.c \
 	%D%/frame.h \
+	%D%/handshake.c \
+	%D%/handshake.h \
 	%D%/random.c \
 	%D%/random.h \
 	%D%/session.c \
