@@ -1,0 +1,45 @@
+/* tasks.yield: two tasks that yield to each other. */
+#include "bench/measure.h"
+
+#include <asyncnet/asyncnet.h>
+
+#define SLICES 40
+#define YIELDS 250000
+
+static struct measure measure;
+
+static int yields(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < YIELDS / 2; i++) {
+		int r = an_yield();
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int bench(void *arg)
+{
+	(void)arg;
+	measure_begin(&measure);
+	for (int i = 0; i < SLICES; i++) {
+		an_group group;
+		int r;
+
+		an_group_begin(&group);
+		an_group_spawn(&group, yields, NULL);
+		an_group_spawn(&group, yields, NULL);
+		r = an_group_end(&group);
+		if (r < 0)
+			return r;
+		measure_slice(&measure, YIELDS);
+	}
+	return measure_end(&measure);
+}
+
+int main(void)
+{
+	return an_run(bench, NULL, NULL) ? 1 : 0;
+}
