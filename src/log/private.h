@@ -97,8 +97,8 @@ bool an__log_source_put(an__log_source *source, int64_t time, an_log_level level
 /* Counts a line as dropped; the next one that is put will tell. */
 void an__log_source_drop(an__log_source *source);
 
-/* Puts an empty record that only tells of drops, if there is anything to tell and room.
- */
+/* Puts an empty record that only tells of drops, if there are any to tell of and the ring is
+ * empty: otherwise the next line can tell, or it is put when the ring has been written. */
 void an__log_source_put_gap(an__log_source *source);
 
 /* Writes until the source's ring is written up to `target`, and whatever else comes

@@ -117,7 +117,8 @@ void an__log_source_put_gap(an__log_source *source)
 {
 	an__log_record record = { .time = an__log_time(), .dropped = source->gap };
 
-	if (source->gap && an__log_ring_put(&source->ring, &record, "", 0))
+	if (source->gap && !an__log_ring_used(&source->ring) &&
+	    an__log_ring_put(&source->ring, &record, "", 0))
 		source->gap = 0;
 }
 

@@ -1,6 +1,7 @@
 check_PROGRAMS += \
 	tests/unit/log/test-format \
 	tests/unit/log/test-line \
+	tests/unit/log/test-logger \
 	tests/unit/log/test-ring
 
 tests_unit_log_test_format_CFLAGS = $(TEST_CFLAGS)
@@ -9,3 +10,5 @@ tests_unit_log_test_line_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_log_test_line_LDADD = $(TEST_LIBS) $(JANSSON_LIBS)
 tests_unit_log_test_ring_CFLAGS = $(TEST_CFLAGS)
 tests_unit_log_test_ring_LDADD = $(TEST_LIBS)
+tests_unit_log_test_logger_CFLAGS = $(TEST_CFLAGS)
+tests_unit_log_test_logger_LDADD = $(TEST_LIBS)
