@@ -225,9 +225,9 @@ static bool rounds_up(void)
 	volatile long double lone = 1, lthree = 3, lup = lone / lthree,
 			     ldown = -lone / lthree;
 
-	/* valgrind computes long double with doubles and rounds to nearest. */
-	return up > -down && (lup > -ldown || RUNNING_ON_VALGRIND) &&
-	       fegetround() == FE_UPWARD;
+	/* valgrind rounds as it likes. */
+	return RUNNING_ON_VALGRIND ||
+	       (up > -down && lup > -ldown && fegetround() == FE_UPWARD);
 }
 
 static void rounding_body(struct pair *p)
