@@ -25,10 +25,11 @@ typedef struct an_addresses {
 } an_addresses;
 
 /* Resolves a host and a service ("443", "https"). Addresses in digits are answered at
- * once; names go to a pool of getaddrinfo threads of their own, with one query for all
- * that ask the same, and a cache (30 s; failures 10 s). Suspends; cancellation detaches
- * from the query.
- * *ret is the caller's, to be given to an_addresses_free().
+ * once, and so is "localhost"; names go to a pool of four getaddrinfo threads of their
+ * own, with one query for all that ask the same, and a cache for the loop (30 s; names
+ * that do not exist 10 s; 256 names). At most 64 queries of a loop are under way, more
+ * wait in line. Suspends; a cancelled call leaves its query behind. At most 64
+ * addresses are returned. *ret is the caller's, to be given to an_addresses_free().
  * Returns 0; AN_ERR_NAME; AN_ERR_NAME_AGAIN; -EINVAL for a name or port that cannot be;
  * -ENOMEM; -ECANCELED. */
 AN_API AN_SUSPENDS int an_resolve(const char *host, const char *service,
@@ -50,11 +51,11 @@ typedef struct an_connect_opts {
 	an_stream_opts stream;
 } an_connect_opts;
 
-/* Connects to host and service over TCP, racing the addresses as RFC 8305 says (no delay
- * of small writes, TCP_NODELAY). Suspends. `error_text` of no stream exists on failure:
- * the code is the first address's, or the resolver's.
- * Returns 0 and a stream that the caller closes; as an_resolve(), an_stream_start_tls();
- * -ECONNREFUSED and the like; -ETIMEDOUT; -ECANCELED. */
+/* Connects to host and service over TCP, racing the addresses as RFC 8305 says (no
+ * delay of small writes, TCP_NODELAY). Suspends. `error_text` of no stream exists on
+ * failure: the code is the first address's, or the resolver's.
+ * Returns 0 and a stream that the caller closes; as an_resolve(),
+ * an_stream_start_tls(); -ECONNREFUSED and the like; -ETIMEDOUT; -ECANCELED. */
 AN_API AN_SUSPENDS int an_connect(const char *host, const char *service,
 				  const an_connect_opts *opts, an_stream **ret);
 
@@ -80,10 +81,10 @@ typedef struct an_listen_opts {
 } an_listen_opts;
 
 /* Listens on an address; host "" or NULL is any address; service "0" lets the kernel
- * choose a port. A name is resolved with the numeric rules alone plus "localhost". Never
- * suspends.
- * Returns 0 and a listener that the caller closes; -EADDRINUSE and the like; AN_ERR_NAME;
- * -ENOMEM. */
+ * choose a port. A name is resolved with the numeric rules alone plus "localhost".
+ * Never suspends.
+ * Returns 0 and a listener that the caller closes; -EADDRINUSE and the like;
+ * AN_ERR_NAME; -ENOMEM. */
 AN_API int an_listen(const char *host, const char *service, const an_listen_opts *opts,
 		     an_listener **ret);
 
@@ -96,10 +97,10 @@ AN_API int an_listen_unix(const char *path, const an_listen_opts *opts,
  * still. */
 AN_API int an_listen_fd(int fd, const an_listen_opts *opts, an_listener **ret);
 
-/* Waits for a connection. Suspends. Out of descriptors (EMFILE, ENFILE, ENOBUFS, ENOMEM),
- * it waits 100 ms and tries again; connections that were aborted in the queue are passed
- * over. With opts.tls the caller starts TLS on the stream in the task that serves it, not
- * here: a stalled handshake must not hold up others.
+/* Waits for a connection. Suspends. Out of descriptors (EMFILE, ENFILE, ENOBUFS,
+ * ENOMEM), it waits 100 ms and tries again; connections that were aborted in the queue
+ * are passed over. With opts.tls the caller starts TLS on the stream in the task that
+ * serves it, not here: a stalled handshake must not hold up others.
  * Returns 0 and a stream; -ECANCELED; AN_ERR_CLOSED when the listener was closed. */
 AN_API AN_SUSPENDS int an_accept(an_listener *l, an_stream **ret);
 

@@ -1,4 +1,7 @@
 libasyncnet_internal_la_SOURCES += \
+	%D%/address.c \
+	%D%/dns.c \
+	%D%/dns.h \
 	%D%/offload.c \
 	%D%/stream-private.h \
 	%D%/stream-read.c \

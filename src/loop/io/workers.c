@@ -64,8 +64,6 @@ static void *worker(void *arg)
 		work->run(work);
 		pthread_mutex_lock(&w->lock);
 		self->busy = false;
-		if (self->detached)
-			break;
 	}
 	detached = self->detached;
 	pthread_mutex_unlock(&w->lock);

@@ -217,8 +217,8 @@ static void callee_saved_registers_are_kept_on_both_sides(void **state)
 	pair_done(&p);
 }
 
-/* x/3 and -x/3 differ in magnitude under a directed rounding alone: double shows the vector
- * unit's mode, long double the x87's. */
+/* x/3 and -x/3 differ in magnitude under a directed rounding alone: double shows the
+ * vector unit's mode, long double the x87's. */
 static bool rounds_up(void)
 {
 	volatile double one = 1, three = 3, up = one / three, down = -one / three;

@@ -3,3 +3,7 @@ check_PROGRAMS += \
 
 tests_unit_io_test_offload_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_offload_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/io/test-dns
+tests_unit_io_test_dns_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_dns_LDADD = $(TEST_LIBS)
