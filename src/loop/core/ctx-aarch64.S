@@ -3,10 +3,8 @@
  * Callee-saved are x19 to x30, the low halves of v8 to v15, and the control bits of
  * fpcr.
  *
- * It ends with br instead of ret, because the return stack of the branch predictor
- * knows nothing of another stack's caller. Where the code is built for BTI the jump
- * would need a landing pad behind each call, which compilers do not put there, so that
- * build uses ret.
+ * It ends with ret for the reason given in ctx-x86_64.S, and because a br would need a
+ * landing pad behind each call where the code is built for BTI.
  */
 #include "loop/core/ctx.h"
 
@@ -101,11 +99,7 @@ an__ctx_switch: /* x0: from, x1: to */
 	.cfi_restore d13
 	.cfi_restore d14
 	.cfi_restore d15
-#ifdef __ARM_FEATURE_BTI_DEFAULT
 	ret
-#else
-	br x30
-#endif
 	.cfi_endproc
 	.size an__ctx_switch, . - an__ctx_switch
 

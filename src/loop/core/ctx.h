@@ -31,17 +31,6 @@
 
 #include <stddef.h>
 
-/* The switch returns by an indirect jump; with IBT the compiler puts an endbr64 behind
- * the call. */
-#if defined(__x86_64__) && defined(__has_attribute)
-#if __has_attribute(indirect_return)
-#define AN__CTX_INDIRECT_RETURN __attribute__((indirect_return))
-#endif
-#endif
-#ifndef AN__CTX_INDIRECT_RETURN
-#define AN__CTX_INDIRECT_RETURN
-#endif
-
 typedef struct an__ctx an__ctx;
 
 /* Prepares a stack so that the first switch to it calls entry(arg) on it. `low` is the
@@ -52,7 +41,7 @@ void an__ctx_make(an__ctx *ctx, void *low, void *top, void (*entry)(void *arg),
 
 /* Saves the running context in *from and goes on with *to. Keeps the callee-saved
  * registers and the floating-point control words. */
-AN__CTX_INDIRECT_RETURN void an__ctx_switch(an__ctx *from, an__ctx *to);
+void an__ctx_switch(an__ctx *from, an__ctx *to);
 
 #ifdef AN_CONTEXT_UCONTEXT
 #include <ucontext.h>

@@ -118,7 +118,7 @@ struct an_loop {
 extern __thread an_loop *an__current_loop __attribute__((tls_model("initial-exec")));
 
 /* loop.c */
-void an__ready(an_task *task);		/* to the tail of the ready queue */
+void an__schedule_tick(an_loop *loop);	/* attached: has a turn run soon */
 void an__switch_away(an_loop *loop);	/* from the current task to whatever is next */
 int an__loop_new(struct event_base *base, const an_loop_opts *opts, an_loop **ret);
 void an__loop_turn(an_loop *loop); /* on main_ctx: runs what is due and ready */
@@ -150,6 +150,29 @@ bool an__scope_end(struct an__scope *s); /* false: it was not open */
 void an__scope_cancel(struct an__scope *s);
 void an__scope_uncancel(struct an__scope *s);
 void an__scope_expire(an_task *task, an_duration now);
+
+/* An attached loop gets its turns from libevent, and must ask for one when work comes up. */
+static inline void an__wake_attached(an_loop *loop)
+{
+	if (__builtin_expect(loop->attached, 0) && !loop->in_turn &&
+	    loop->tick_at != INT64_MIN)
+		an__schedule_tick(loop);
+}
+
+/* To the tail of the ready queue. */
+static inline void an__ready(an_task *task)
+{
+	struct an__ready_queue *q = &task->loop->ready;
+
+	task->state = AN__TASK_READY;
+	task->next_ready = NULL;
+	if (q->last)
+		q->last->next_ready = task;
+	else
+		q->first = task;
+	q->last = task;
+	an__wake_attached(task->loop);
+}
 
 /* Whether the innermost scope is cancelled, its deadline counted. */
 static inline bool an__scope_cancelled(an_task *task)

@@ -25,26 +25,10 @@ __thread an_loop *an__current_loop;
 
 /* ---- scheduling ----------------------------------------------------------------------- */
 
-static void wake_attached(an_loop *loop)
+void an__schedule_tick(an_loop *loop)
 {
-	if (loop->attached && !loop->in_turn && loop->tick_at != INT64_MIN) {
-		loop->tick_at = INT64_MIN;
-		event_active(&loop->tick, EV_TIMEOUT, 0);
-	}
-}
-
-void an__ready(an_task *task)
-{
-	struct an__ready_queue *q = &task->loop->ready;
-
-	task->state = AN__TASK_READY;
-	task->next_ready = NULL;
-	if (q->last)
-		q->last->next_ready = task;
-	else
-		q->first = task;
-	q->last = task;
-	wake_attached(task->loop);
+	loop->tick_at = INT64_MIN;
+	event_active(&loop->tick, EV_TIMEOUT, 0);
 }
 
 static inline an_task *next_ready(an_loop *loop)
@@ -149,7 +133,7 @@ int an__timer_init(an__timer *t, an_loop *loop, void (*fn)(an__timer *))
 void an__timer_arm(an__timer *t, an_duration deadline)
 {
 	an__heap_set(&t->loop->timers, &t->node, deadline);
-	wake_attached(t->loop);
+	an__wake_attached(t->loop);
 }
 
 void an__timer_disarm(an__timer *t)
@@ -208,7 +192,7 @@ void an__loop_at_turn_end(an_loop *loop, an__turn_hook *hook)
 	if (!an__list_empty(&hook->node))
 		return;
 	an__list_push(&loop->turn_hooks, &hook->node);
-	wake_attached(loop);
+	an__wake_attached(loop);
 }
 
 static void run_turn_hooks(an_loop *loop)
