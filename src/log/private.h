@@ -44,7 +44,8 @@ typedef struct an__log {
 
 	pthread_mutex_t lock;
 	pthread_cond_t idle; /* `writing` was cleared */
-	bool writing, closed;
+	bool writing;
+	_Atomic bool closed; /* an_log_free() was called; nothing is written any more */
 	an__list sources;
 	an__log_source *shared; /* of threads without a loop */
 
@@ -97,8 +98,8 @@ bool an__log_source_put(an__log_source *source, int64_t time, an_log_level level
 /* Counts a line as dropped; the next one that is put will tell. */
 void an__log_source_drop(an__log_source *source);
 
-/* Puts an empty record that only tells of drops, if there are any to tell of and the ring is
- * empty: otherwise the next line can tell, or it is put when the ring has been written. */
+/* Puts an empty record that only tells of drops, if there are any to tell of and the
+ * ring is empty: with lines in it, that can wait until they are written. */
 void an__log_source_put_gap(an__log_source *source);
 
 /* Writes until the source's ring is written up to `target`, and whatever else comes

@@ -66,8 +66,8 @@ static inline size_t log_count(const char *path, const char *what)
 	return n;
 }
 
-/* Whether the lines of the file that hold `mark` are `mark`0, `mark`1 and so on up to n - 1, all
- * of them complete. */
+/* Whether the lines of the file that hold `mark` are `mark`0, `mark`1 and so on up to
+ * n - 1, all of them complete. */
 static inline bool log_has_sequence(const char *path, const char *mark, unsigned n)
 {
 	char *text = log_read(path), want[64];
