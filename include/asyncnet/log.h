@@ -46,6 +46,7 @@ typedef struct an_logger {
 	int limit; /* lowest level that is logged; read and written atomically */
 } an_logger;
 
+/* How a line is written; see above. AN_LOG_TEXT is the default. */
 typedef enum an_log_format {
 	AN_LOG_TEXT,
 	AN_LOG_JSON,
@@ -62,6 +63,7 @@ typedef enum an_log_overflow {
 	AN_LOG_BLOCK,
 } an_log_overflow;
 
+/* How a logger is made: the options of an_log_new(). */
 typedef struct an_log_opts {
 	/* Where lines go; the first one that is set counts; none: stderr. */
 
@@ -128,6 +130,7 @@ AN_API an_log_level an_log_set_level(an_logger *logger, an_log_level level);
  * Returns 0; AN_ERR_MISUSE when called from a hook. */
 AN_API int an_log_install_trace(an_logger *logger);
 
+/* What a logger has done, counted since it was made. */
 typedef struct an_log_metrics {
 	uint64_t records; /* lines that were taken */
 	uint64_t dropped; /* lines that were not: no room, or logged by the sink itself */
@@ -173,7 +176,8 @@ AN_API void an_log_emit(an_logger *logger, an_log_level level, const char *file,
 #endif
 #endif
 
-/* Arguments are evaluated only when the line is logged; `logger` is evaluated twice. */
+/* Logs a line if its level is to be logged; only then are the arguments behind the level
+ * evaluated. `logger` may be NULL, and is evaluated twice. */
 #define an_log(logger, level, ...) \
 	do { \
 		if (an_log_enabled((logger), (level))) \
@@ -181,6 +185,7 @@ AN_API void an_log_emit(an_logger *logger, an_log_level level, const char *file,
 				    __VA_ARGS__); \
 	} while (0)
 
+/* The same with the level of the name. */
 #define an_trace(logger, ...) an_log(logger, AN_LOG_TRACE, __VA_ARGS__)
 #define an_debug(logger, ...) an_log(logger, AN_LOG_DEBUG, __VA_ARGS__)
 #define an_info(logger, ...) an_log(logger, AN_LOG_INFO, __VA_ARGS__)

@@ -36,8 +36,8 @@ static size_t format(char *dst, size_t cap, const char *fmt, ...)
 
 #pragma GCC diagnostic ignored "-Wformat"
 #pragma GCC diagnostic ignored "-Wformat-zero-length"
-#pragma GCC diagnostic ignored "-Wformat-truncation"
 #ifndef __clang__
+#pragma GCC diagnostic ignored "-Wformat-truncation"
 #pragma GCC diagnostic ignored "-Wformat-overflow"
 #endif
 
