@@ -46,6 +46,7 @@ include tests/unit/base/local.mk
 include tests/unit/core/local.mk
 include tests/unit/sync/local.mk
 include tests/unit/http/local.mk
+include tests/fuzz/local.mk
 include tests/unit/log/local.mk
 include tests/unit/ws/local.mk
 include tests/unit/io/local.mk

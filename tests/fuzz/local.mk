@@ -1,0 +1,16 @@
+# make fuzz: each entry for FUZZ_SECONDS under libFuzzer, with clang.
+FUZZ_CC = clang
+FUZZ_SECONDS = 60
+FUZZ_HTTP = parse fields headers body
+EXTRA_DIST += %D%/fuzz-http-parse.c
+CLEANFILES += tests/fuzz/fuzz-http-parse
+
+fuzz:
+	@$(MKDIR_P) tests/fuzz
+	$(FUZZ_CC) -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined \
+		-include config.h $(AM_CPPFLAGS) $(DEPS_CFLAGS) -o tests/fuzz/fuzz-http-parse \
+		$(top_srcdir)/tests/fuzz/fuzz-http-parse.c \
+		$(FUZZ_HTTP:%=$(top_srcdir)/src/http/%.c)
+	tests/fuzz/fuzz-http-parse -max_total_time=$(FUZZ_SECONDS) -max_len=2048
+
+.PHONY: fuzz
