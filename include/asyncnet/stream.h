@@ -157,8 +157,9 @@ AN_API int an_stream_peer_address(const an_stream *s, char *buf, size_t cap);
 /* The same for the near end. */
 AN_API int an_stream_local_address(const an_stream *s, char *buf, size_t cap);
 
-/* The last failure in words ("certificate has expired"), or ""; borrowed until the next
- * failure. Never NULL, never suspends. */
+/* The stream's first failure, which is the cause of later ones, in words ("certificate
+ * has expired"), or "". Borrowed for as long as the stream lives; the text of a system
+ * error until the next an_strerror() of this thread. Never NULL, never suspends. */
 AN_API const char *an_stream_error_text(const an_stream *s);
 
 AN_END_DECLS

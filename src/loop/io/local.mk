@@ -8,5 +8,10 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/stream-write.c \
 	%D%/stream.c \
 	%D%/stream.h \
+	%D%/tls-bio.c \
+	%D%/tls-private.h \
+	%D%/tls-session.c \
+	%D%/tls-stream.c \
+	%D%/tls.c \
 	%D%/workers.c \
 	%D%/workers.h

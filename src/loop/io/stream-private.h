@@ -25,8 +25,8 @@ struct bufferevent;
 enum {
 	AN__WRITE_PIECES = 64, /* in one an_stream_writev() */
 
-	/* What is gathered before it is sent in mid-turn: enough to make the system call's
-	 * own cost small, and no more than the caches like. */
+	/* What is gathered before it is sent in mid-turn: enough to make the cost of the
+	 * system call small, and no more than the caches like. */
 	AN__WRITE_GATHER = 64 * 1024,
 
 	/* From here on the copy costs more than the system call it would save. */
@@ -108,7 +108,7 @@ struct an_stream {
 	size_t write_burst;
 	bool writing, shut, finished; /* finished: the end has been sent */
 
-	int error;	  /* the last failure */
+	int error; /* the first failure, the cause of the others */
 	char *error_text; /* NULL: that of the code */
 };
 
@@ -122,7 +122,7 @@ static inline void an__stream_enter(an_stream *s)
 }
 void an__stream_leave(an_stream *s);
 
-/* Notes the failure for an_stream_error_text(). `text` is copied; NULL: that of the
+/* Notes the first failure for an_stream_error_text(). `text` is copied; NULL: that of the
  * code. */
 void an__stream_note_error(an_stream *s, int error, const char *text);
 

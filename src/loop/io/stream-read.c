@@ -113,7 +113,7 @@ static ssize_t try_read(an_stream *s, void *buf, size_t cap)
 		s->read_burst += (size_t)n;
 	} else if (n != -EAGAIN) {
 		s->read_end = (int)n;
-		if (n < 0 && s->error != (int)n)
+		if (n < 0)
 			an__stream_note_error(s, (int)n, NULL);
 	}
 	return n;

@@ -62,8 +62,7 @@ void an__stream_write_failed(an_stream *s, int error)
 		return;
 	set_state(s, AN__WRITE_FAILED);
 	s->write_error = error;
-	if (s->error != error)
-		an__stream_note_error(s, error, NULL);
+	an__stream_note_error(s, error, NULL);
 	an__list_remove(&s->flush.node);
 	an__stream_output_drain(s, evbuffer_get_length(s->out));
 	wake_writer(s, error);

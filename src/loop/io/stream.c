@@ -180,7 +180,8 @@ an_stream *an_stream_abort(an_stream *s)
 
 void an__stream_note_error(an_stream *s, int error, const char *text)
 {
-	free(s->error_text);
+	if (s->error)
+		return;
 	s->error = error;
 	s->error_text = text ? strdup(text) : NULL;
 }

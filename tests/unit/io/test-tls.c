@@ -1,0 +1,720 @@
+/* TLS streams against each other over socket pairs, with certificates made for the run. Where the peer
+ * must misbehave, the test sits between the two ends and looks at or cuts what travels. */
+#include "config.h"
+
+#include "tests/support/certs.h"
+#include "tests/support/program.h"
+#include "tests/support/run.h"
+
+#include <errno.h>
+#include <openssl/ssl.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static test_certs certs;
+
+/* ---- two ends ----------------------------------------------------------------------- */
+
+struct ends {
+	an_tls *client_tls, *server_tls;
+	an_stream *client, *server;
+	const char *host;
+	int client_result, server_result;
+};
+
+static int accept_tls(void *arg)
+{
+	struct ends *e = arg;
+
+	e->server_result = an_stream_start_tls(e->server, e->server_tls, NULL);
+	return 0;
+}
+
+static int pair(struct ends *e)
+{
+	int fd[2];
+
+	CHECK_EQUAL(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	CHECK_EQUAL(an_stream_new(fd[0], NULL, &e->client), 0);
+	CHECK_EQUAL(an_stream_new(fd[1], NULL, &e->server), 0);
+	return 0;
+}
+
+/* Runs both handshakes. */
+static int shake(struct ends *e)
+{
+	an_task *task;
+
+	CHECK_EQUAL(pair(e), 0);
+	CHECK_EQUAL(an_spawn(accept_tls, e, NULL, &task), 0);
+	e->client_result = an_stream_start_tls(e->client, e->client_tls, e->host);
+
+	CHECK_EQUAL(an_join(task, NULL), 0);
+	return 0;
+}
+
+static void close_both(struct ends *e)
+{
+	e->client = an_stream_close(e->client);
+	e->server = an_stream_close(e->server);
+}
+
+static int contexts(struct ends *e, const an_tls_opts *client, const an_tls_opts *server)
+{
+	an_tls_opts c = client ? *client : (an_tls_opts){ 0 };
+	an_tls_opts s = server ? *server : (an_tls_opts){ 0 };
+	char error[200] = "";
+
+	if (!c.ca_file)
+		c.ca_file = certs.ca;
+	s.server = true;
+	if (!s.cert_file)
+		s.cert_file = certs.server;
+	if (!e->host)
+		e->host = "localhost";
+	CHECK_EQUAL(an_tls_new(&c, error, sizeof error, &e->client_tls), 0);
+	CHECK_EQUAL(an_tls_new(&s, error, sizeof error, &e->server_tls), 0);
+	CHECK(strcmp(error, "") == 0);
+	return 0;
+}
+
+static void free_contexts(struct ends *e)
+{
+	e->client_tls = an_tls_free(e->client_tls);
+	e->server_tls = an_tls_free(e->server_tls);
+}
+
+/* One handshake, and what both sides say to it. */
+static int outcome(struct ends *e, const an_tls_opts *client, const an_tls_opts *server,
+		   int expected, const char *text)
+{
+	CHECK_EQUAL(contexts(e, client, server), 0);
+	CHECK_EQUAL(shake(e), 0);
+	CHECK_EQUAL(e->client_result, expected);
+	if (text && !strstr(an_stream_error_text(e->client), text)) {
+		fprintf(stderr, "\"%s\" instead of \"%s\"\n",
+			an_stream_error_text(e->client), text);
+		return CHECK_FAILED;
+	}
+	if (expected) {
+		char byte;
+
+		CHECK(e->server_result < 0);
+		CHECK(strcmp(an_stream_error_text(e->server), "") != 0);
+		CHECK_EQUAL(an_stream_read(e->client, &byte, 1), expected);
+		CHECK_EQUAL(an_stream_write(e->client, "x", 1), expected);
+	} else {
+		CHECK_EQUAL(e->server_result, 0);
+	}
+	close_both(e);
+	free_contexts(e);
+	return 0;
+}
+
+/* ---- whom to trust ------------------------------------------------------------------ */
+
+TASK_TEST(both_sides_agree_and_talk)
+{
+	struct ends e = { 0 };
+	char buf[100];
+
+	CHECK_EQUAL(contexts(&e, NULL, NULL), 0);
+	CHECK_EQUAL(shake(&e), 0);
+	CHECK_EQUAL(e.client_result, 0);
+	CHECK_EQUAL(e.server_result, 0);
+	CHECK(strcmp(an_stream_tls_version(e.client), "TLSv1.3") == 0);
+	CHECK(an_stream_alpn(e.client) == NULL);
+	CHECK(!an_stream_tls_resumed(e.client));
+	CHECK_EQUAL(an_stream_start_tls(e.client, e.client_tls, "localhost"),
+		    AN_ERR_MISUSE);
+	CHECK_EQUAL(an_stream_write(e.client, "ping", 4), 0);
+	CHECK_EQUAL(an_stream_read(e.server, buf, sizeof buf), 4);
+	CHECK(!an_stream_readable(e.client));
+	CHECK_EQUAL(an_stream_writev(
+			    e.server,
+			    (struct iovec[]){ { "po", 2 }, { "", 0 }, { "ng\n", 3 } }, 3),
+		    0);
+	CHECK_EQUAL(an_stream_read_exactly(e.client, buf, 5), 0);
+	CHECK(memcmp(buf, "pong\n", 5) == 0);
+
+	/* The end of one direction leaves the other open. */
+	CHECK_EQUAL(an_stream_shutdown(e.client), 0);
+	CHECK_EQUAL(an_stream_read(e.server, buf, sizeof buf), 0);
+	CHECK(an_stream_at_eof(e.server));
+	CHECK_EQUAL(an_stream_write(e.server, "late", 4), 0);
+	CHECK_EQUAL(an_stream_read(e.client, buf, sizeof buf), 4);
+	e.server = an_stream_close(e.server);
+	CHECK_EQUAL(an_stream_read(e.client, buf, sizeof buf), 0);
+	close_both(&e);
+	free_contexts(&e);
+	return 0;
+}
+
+TASK_TEST(names_and_addresses_of_the_certificate_are_accepted)
+{
+	static const char *const hosts[] = { "localhost",   "LOCALHOST", "localhost.",
+					     "a.wild.test", "127.0.0.1", "::1" };
+
+	for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++)
+		CHECK_EQUAL(
+			outcome(&(struct ends){ .host = hosts[i] }, NULL, NULL, 0, NULL),
+			0);
+	return 0;
+}
+
+TASK_TEST(another_host_is_refused)
+{
+	static const char *const hosts[] = { "example.org", "wild.test",
+					     "a.b.wild.test" };
+
+	for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++)
+		CHECK_EQUAL(outcome(&(struct ends){ .host = hosts[i] }, NULL, NULL,
+				    AN_ERR_CERT_HOST, "hostname mismatch"),
+			    0);
+	CHECK_EQUAL(outcome(&(struct ends){ .host = "127.0.0.2" }, NULL, NULL,
+			    AN_ERR_CERT_HOST, "IP address mismatch"),
+		    0);
+	return 0;
+}
+
+TASK_TEST(what_nobody_vouches_for_is_refused_unless_one_says_so)
+{
+	an_tls_opts expired = { .cert_file = certs.expired };
+	an_tls_opts stranger = { .cert_file = certs.stranger };
+	an_tls_opts wrong_root = { .ca_file = certs.other_ca };
+	an_tls_opts anyone = { .no_verify = true };
+
+	CHECK_EQUAL(outcome(&(struct ends){ 0 }, NULL, &expired, AN_ERR_CERT,
+			    "certificate has expired"),
+		    0);
+	CHECK_EQUAL(
+		outcome(&(struct ends){ 0 }, NULL, &stranger, AN_ERR_CERT, "self-signed"),
+		0);
+	CHECK_EQUAL(outcome(&(struct ends){ 0 }, &wrong_root, NULL, AN_ERR_CERT,
+			    "local issuer"),
+		    0);
+	CHECK_EQUAL(outcome(&(struct ends){ .host = "x" }, &anyone, &stranger, 0, NULL),
+		    0);
+	return 0;
+}
+
+TASK_TEST(a_client_certificate_can_be_demanded)
+{
+	an_tls_opts server = { .require_client_cert = true, .ca_file = certs.ca };
+	an_tls_opts with = { .cert_file = certs.client };
+	struct ends e = { 0 };
+	char byte;
+
+	CHECK_EQUAL(outcome(&(struct ends){ 0 }, &with, &server, 0, NULL), 0);
+
+	/* In TLS 1.3 a client without one is told after its own handshake. */
+	CHECK_EQUAL(contexts(&e, NULL, &server), 0);
+	CHECK_EQUAL(shake(&e), 0);
+	CHECK_EQUAL(e.client_result, 0);
+	CHECK_EQUAL(e.server_result, AN_ERR_TLS);
+	CHECK(strstr(an_stream_error_text(e.server),
+		     "peer did not return a certificate"));
+	CHECK_EQUAL(an_stream_read(e.client, &byte, 1), AN_ERR_TLS);
+	CHECK(strstr(an_stream_error_text(e.client), "certificate required"));
+	close_both(&e);
+	free_contexts(&e);
+
+	with.cert_file = certs.stranger;
+	CHECK_EQUAL(contexts(&e, &with, &server), 0);
+	CHECK_EQUAL(shake(&e), 0);
+	CHECK_EQUAL(e.server_result, AN_ERR_CERT);
+	close_both(&e);
+	free_contexts(&e);
+	return 0;
+}
+
+TASK_TEST(alpn_chooses_the_servers_first_or_refuses)
+{
+	static const char *const h2_first[] = { "h2", "http/1.1", NULL };
+	static const char *const h1_first[] = { "http/1.1", "h2", NULL };
+	static const char *const other[] = { "xmpp", NULL };
+	an_tls_opts client = { .alpn = h2_first }, server = { .alpn = h1_first };
+	struct ends e = { 0 };
+
+	CHECK_EQUAL(contexts(&e, &client, &server), 0);
+	CHECK_EQUAL(shake(&e), 0);
+	CHECK_EQUAL(e.client_result, 0);
+	CHECK(strcmp(an_stream_alpn(e.client), "http/1.1") == 0);
+	CHECK(strcmp(an_stream_alpn(e.server), "http/1.1") == 0);
+	close_both(&e);
+	free_contexts(&e);
+
+	client.alpn = other;
+	CHECK_EQUAL(outcome(&(struct ends){ 0 }, &client, &server, AN_ERR_TLS,
+			    "no application protocol"),
+		    0);
+	client.alpn = NULL;
+	CHECK_EQUAL(outcome(&(struct ends){ 0 }, &client, &server, 0, NULL), 0);
+	return 0;
+}
+
+static int exchange(struct ends *e)
+{
+	char byte;
+
+	CHECK_EQUAL(shake(e), 0);
+	CHECK_EQUAL(e->client_result, 0);
+	CHECK_EQUAL(e->server_result, 0);
+	CHECK_EQUAL(an_stream_write(e->server, "x", 1), 0);
+	CHECK_EQUAL(an_stream_read(e->client, &byte, 1), 1);
+	return 0;
+}
+
+TASK_TEST(a_session_is_resumed_with_the_same_host_alone)
+{
+	an_tls_opts server = { .require_client_cert = true, .ca_file = certs.ca };
+	an_tls_opts client = { .cert_file = certs.client };
+
+	struct ends e = { 0 };
+
+	CHECK_EQUAL(contexts(&e, &client, &server), 0);
+	CHECK_EQUAL(exchange(&e), 0);
+	CHECK(!an_stream_tls_resumed(e.client));
+	close_both(&e);
+	for (int i = 0; i < 5; i++) {
+		CHECK_EQUAL(exchange(&e), 0);
+		CHECK(an_stream_tls_resumed(e.client));
+		CHECK(an_stream_tls_resumed(e.server));
+		close_both(&e);
+	}
+	e.host = "127.0.0.1";
+	CHECK_EQUAL(exchange(&e), 0);
+	CHECK(!an_stream_tls_resumed(e.client));
+	close_both(&e);
+	free_contexts(&e);
+	return 0;
+}
+
+TASK_TEST(the_table_of_sessions_is_bounded)
+{
+	struct ends e = { 0 };
+	char host[40];
+
+	CHECK_EQUAL(contexts(&e, NULL, NULL), 0);
+	for (int i = 0; i < 40; i++) {
+		snprintf(host, sizeof host, "n%d.wild.test", i);
+		e.host = host;
+		CHECK_EQUAL(exchange(&e), 0);
+		close_both(&e);
+	}
+	CHECK_EQUAL(exchange(&e), 0);
+	CHECK(an_stream_tls_resumed(e.client));
+	close_both(&e);
+	e.host = "n0.wild.test";
+	CHECK_EQUAL(exchange(&e), 0);
+	CHECK(!an_stream_tls_resumed(e.client));
+	close_both(&e);
+	free_contexts(&e);
+	return 0;
+}
+
+/* ---- bad days ----------------------------------------------------------------------- */
+
+TASK_TEST(an_end_without_close_notify_is_a_truncation)
+{
+	struct ends e = { 0 };
+	char buf[10];
+
+	CHECK_EQUAL(contexts(&e, NULL, NULL), 0);
+	CHECK_EQUAL(shake(&e), 0);
+	CHECK_EQUAL(an_stream_write(e.server, "half", 4), 0);
+	CHECK_EQUAL(an_stream_drain(e.server), 0);
+	/* Beneath TLS. */
+	CHECK_EQUAL(shutdown(an_stream_fd(e.server), SHUT_WR), 0);
+	CHECK_EQUAL(an_stream_read(e.client, buf, sizeof buf), 4);
+	CHECK_EQUAL(an_stream_read(e.client, buf, sizeof buf), AN_ERR_TRUNCATED);
+	CHECK_EQUAL(an_stream_read(e.client, buf, sizeof buf), AN_ERR_TRUNCATED);
+	CHECK(!an_stream_at_eof(e.client));
+	close_both(&e);
+
+	/* The same behind bytes that are read in one go. */
+	CHECK_EQUAL(shake(&e), 0);
+	CHECK_EQUAL(an_stream_write(e.server, "half", 4), 0);
+	e.server = an_stream_abort(e.server);
+	CHECK(an_stream_read(e.client, buf, sizeof buf) == AN_ERR_TRUNCATED ||
+	      strcmp(an_stream_error_text(e.client), "") != 0);
+	close_both(&e);
+	free_contexts(&e);
+	return 0;
+}
+
+TASK_TEST(a_peer_that_stalls_in_the_handshake_is_given_up)
+{
+	struct ends e = { 0 };
+	an_tls_opts quick = { .handshake_timeout = 3 * AN_SECOND };
+	an_duration before = an_now();
+	char byte;
+
+	CHECK_EQUAL(contexts(&e, &quick, NULL), 0);
+	CHECK_EQUAL(pair(&e), 0);
+	CHECK_EQUAL(an_stream_start_tls(e.client, e.client_tls, "localhost"), -ETIMEDOUT);
+	CHECK_EQUAL(an_now() - before, 3 * AN_SECOND);
+	CHECK_EQUAL(an_stream_read(e.client, &byte, 1), AN_ERR_TLS);
+	CHECK_EQUAL(an_stream_write(e.client, "x", 1), AN_ERR_TLS);
+	CHECK(strcmp(an_stream_error_text(e.client), an_strerror(-ETIMEDOUT)) == 0);
+
+	/* The default, on the server, whose answer nobody takes up. */
+	before = an_now();
+	CHECK_EQUAL(an_stream_start_tls(e.server, e.server_tls, NULL), -ETIMEDOUT);
+	CHECK_EQUAL(an_now() - before, 10 * AN_SECOND);
+	close_both(&e);
+	free_contexts(&e);
+	return 0;
+}
+
+TASK_TEST(a_handshake_can_be_cancelled_and_closed_under_its_feet)
+{
+	struct ends e = { 0 };
+	an_task *task;
+
+	CHECK_EQUAL(contexts(&e, NULL, NULL), 0);
+	CHECK_EQUAL(pair(&e), 0);
+	CHECK_EQUAL(an_spawn(accept_tls, &e, NULL, &task), 0);
+	CHECK_EQUAL(an_sleep(AN_SECOND), 0);
+	CHECK_EQUAL(an_stream_write(e.server, "x", 1), -EBUSY);
+	an_cancel(task);
+	CHECK_EQUAL(an_join(task, NULL), 0);
+	CHECK_EQUAL(e.server_result, -ECANCELED);
+	close_both(&e);
+
+	CHECK_EQUAL(pair(&e), 0);
+	CHECK_EQUAL(an_spawn(accept_tls, &e, NULL, &task), 0);
+	CHECK_EQUAL(an_sleep(AN_SECOND), 0);
+	e.server = an_stream_close(e.server);
+	CHECK_EQUAL(an_join(task, NULL), 0);
+	CHECK_EQUAL(e.server_result, AN_ERR_CLOSED);
+	close_both(&e);
+	free_contexts(&e);
+	return 0;
+}
+
+TASK_TEST(a_peer_that_hangs_up_or_speaks_plain_is_told_apart)
+{
+	struct ends e = { 0 };
+
+	CHECK_EQUAL(contexts(&e, NULL, NULL), 0);
+	CHECK_EQUAL(pair(&e), 0);
+	e.server = an_stream_close(e.server);
+	CHECK(an_stream_start_tls(e.client, e.client_tls, "localhost") < 0);
+	close_both(&e);
+
+	CHECK_EQUAL(pair(&e), 0);
+	CHECK_EQUAL(an_stream_shutdown(e.client), 0);
+	CHECK_EQUAL(an_stream_start_tls(e.server, e.server_tls, NULL), AN_ERR_TRUNCATED);
+	close_both(&e);
+
+	CHECK_EQUAL(pair(&e), 0);
+	CHECK_EQUAL(an_stream_write(e.server, "HTTP/1.1 400 Bad Request\r\n\r\n", 28), 0);
+	CHECK_EQUAL(an_stream_start_tls(e.client, e.client_tls, "localhost"), AN_ERR_TLS);
+	CHECK(strstr(an_stream_error_text(e.client), "wrong version number") != NULL);
+	close_both(&e);
+
+	CHECK_EQUAL(pair(&e), 0);
+	CHECK_EQUAL(an_stream_write(e.client, "GET / HTTP/1.1\r\n\r\n", 18), 0);
+	CHECK_EQUAL(an_stream_start_tls(e.server, e.server_tls, NULL), AN_ERR_TLS);
+	CHECK(strstr(an_stream_error_text(e.server), "http request") != NULL);
+	close_both(&e);
+	free_contexts(&e);
+	return 0;
+}
+
+TASK_TEST(plain_text_read_ahead_is_not_trusted)
+{
+	struct ends e = { 0 };
+	const char *line;
+	size_t n;
+
+	CHECK_EQUAL(contexts(&e, NULL, NULL), 0);
+	CHECK_EQUAL(pair(&e), 0);
+	CHECK_EQUAL(an_stream_write(e.client, "STARTTLS\nMAIL FROM:<mallory>\n", 29), 0);
+	CHECK_EQUAL(an_stream_read_line(e.server, &line, &n), 0);
+	CHECK_EQUAL(n, 9);
+	CHECK_EQUAL(an_stream_start_tls(e.server, e.server_tls, NULL), AN_ERR_MISUSE);
+	close_both(&e);
+
+	/* What was read whole is no obstacle. */
+	CHECK_EQUAL(pair(&e), 0);
+	CHECK_EQUAL(an_stream_write(e.client, "STARTTLS\n", 9), 0);
+	CHECK_EQUAL(an_stream_read_line(e.server, &line, &n), 0);
+	an_task *task;
+	CHECK_EQUAL(an_spawn(accept_tls, &e, NULL, &task), 0);
+	CHECK_EQUAL(an_stream_start_tls(e.client, e.client_tls, "localhost"), 0);
+	CHECK_EQUAL(an_join(task, NULL), 0);
+	CHECK_EQUAL(e.server_result, 0);
+	close_both(&e);
+	free_contexts(&e);
+	return 0;
+}
+
+TASK_TEST(a_client_without_a_host_is_a_misuse)
+{
+	struct ends e = { 0 };
+
+	CHECK_EQUAL(contexts(&e, NULL, NULL), 0);
+	CHECK_EQUAL(pair(&e), 0);
+	CHECK_EQUAL(an_stream_start_tls(e.client, e.client_tls, NULL), AN_ERR_MISUSE);
+	CHECK_EQUAL(an_stream_start_tls(e.client, e.client_tls, ""), -EINVAL);
+	CHECK_EQUAL(an_stream_start_tls(e.server, e.server_tls, "x"), AN_ERR_MISUSE);
+	CHECK(an_stream_tls_version(e.client) == NULL);
+	CHECK(!an_stream_tls_resumed(e.client));
+	close_both(&e);
+	free_contexts(&e);
+	return 0;
+}
+
+/* ---- bulk --------------------------------------------------------------------------- */
+
+enum { BULK = 10 << 20 };
+
+struct bulk {
+	an_stream *s;
+	char *data;
+	size_t piece;
+	int result;
+};
+
+static int send_bulk(void *arg)
+{
+	struct bulk *b = arg;
+
+	b->result = 0;
+	for (size_t at = 0; at < BULK && !b->result; at += b->piece)
+		b->result = an_stream_write(b->s, b->data + at,
+					    BULK - at < b->piece ? BULK - at : b->piece);
+	if (!b->result)
+		b->result = an_stream_drain(b->s);
+	return 0;
+}
+
+static int receive_bulk(void *arg)
+{
+	struct bulk *b = arg;
+	char *buf = malloc(b->piece);
+	size_t at = 0;
+
+	b->result = buf ? 0 : -ENOMEM;
+	while (at < BULK && !b->result) {
+		ssize_t n = an_stream_read(b->s, buf, b->piece);
+
+		if (n <= 0 || memcmp(buf, b->data + at, (size_t)n))
+			b->result = n < 0 ? (int)n : -EBADMSG;
+		else
+			at += (size_t)n;
+	}
+	free(buf);
+	return 0;
+}
+
+TASK_TEST(ten_megabytes_go_both_ways_at_once)
+{
+	static const size_t pieces[] = { 700, 16384, 300000, BULK };
+	char *data = malloc(BULK);
+	struct ends e = { 0 };
+
+	CHECK(data != NULL);
+	for (size_t i = 0; i < BULK; i++)
+		data[i] = (char)((i * 2654435761u) >> 13);
+	CHECK_EQUAL(contexts(&e, NULL, NULL), 0);
+	for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+		struct bulk b[4];
+		an_task *task[4];
+
+		CHECK_EQUAL(shake(&e), 0);
+		for (int k = 0; k < 4; k++) {
+			b[k] = (struct bulk){ k & 1 ? e.client : e.server, data,
+					      pieces[i], 1 };
+			CHECK_EQUAL(an_spawn(k < 2 ? send_bulk : receive_bulk, &b[k],
+					     NULL, &task[k]),
+				    0);
+		}
+		for (int k = 0; k < 4; k++) {
+			CHECK_EQUAL(an_join(task[k], NULL), 0);
+			CHECK_EQUAL(b[k].result, 0);
+		}
+		close_both(&e);
+	}
+	free_contexts(&e);
+	free(data);
+	return 0;
+}
+
+TASK_TEST(a_reader_that_stops_stops_the_tls_writer)
+{
+	struct ends e = { 0 };
+	struct bulk b = { .data = calloc(1, BULK), .piece = BULK };
+	an_task *task;
+
+	CHECK_EQUAL(contexts(&e, NULL, NULL), 0);
+	CHECK_EQUAL(shake(&e), 0);
+	b.s = e.client;
+	b.result = 1;
+	CHECK_EQUAL(an_spawn(send_bulk, &b, NULL, &task), 0);
+	CHECK_EQUAL(an_sleep(AN_SECOND), 0);
+	CHECK_EQUAL(b.result, 0);
+	CHECK(!an_done(task));
+	/* The mark counts plain bytes; records add some. */
+	CHECK(an_stream_pending(e.client) > 0);
+	CHECK(an_stream_pending(e.client) <= 65536 + 4096);
+	e.server = an_stream_abort(e.server);
+	CHECK_EQUAL(an_join(task, NULL), 0);
+	CHECK(b.result == -EPIPE || b.result == -ECONNRESET);
+	close_both(&e);
+	free_contexts(&e);
+	free(b.data);
+	return 0;
+}
+
+/* ---- the stack ---------------------------------------------------------------------- */
+
+/* The full default stack is used, painted below this frame before and looked at after. */
+enum { PAINT = 50 * 1024 };
+
+static __attribute__((noinline)) void paint(void)
+{
+	volatile char area[PAINT];
+
+	for (size_t i = 0; i < PAINT; i++)
+		area[i] = 0x5a;
+	__asm__ volatile("" : : "r"(area) : "memory");
+}
+
+static __attribute__((noinline)) size_t used(void)
+{
+	volatile char area[PAINT];
+	size_t i = 0;
+
+	/* Deliberately read as it was left. */
+	__asm__ volatile("" : : "r"(area) : "memory");
+	while (i < PAINT && area[i] == 0x5a)
+		i++;
+	return PAINT - i;
+}
+
+struct painted {
+	struct ends *e;
+	size_t used;
+	bool server;
+};
+
+static int painted_handshake(void *arg)
+{
+	struct painted *p = arg;
+
+	paint();
+	if (p->server)
+		p->e->server_result =
+			an_stream_start_tls(p->e->server, p->e->server_tls, NULL);
+	else
+		p->e->client_result =
+			an_stream_start_tls(p->e->client, p->e->client_tls, p->e->host);
+	p->used = used();
+	return 0;
+}
+
+TASK_TEST(a_handshake_fits_well_into_the_default_stack)
+{
+	an_tls_opts server = { .require_client_cert = true, .ca_file = certs.ca };
+	an_tls_opts client = { .cert_file = certs.client };
+	struct ends e = { 0 };
+	struct painted c = { .e = &e }, s = { .e = &e, .server = true };
+	an_task *task[2];
+
+	CHECK_EQUAL(contexts(&e, &client, &server), 0);
+	CHECK_EQUAL(pair(&e), 0);
+	CHECK_EQUAL(an_spawn(painted_handshake, &c, NULL, &task[0]), 0);
+	CHECK_EQUAL(an_spawn(painted_handshake, &s, NULL, &task[1]), 0);
+	CHECK_EQUAL(an_join(task[0], NULL), 0);
+	CHECK_EQUAL(an_join(task[1], NULL), 0);
+	CHECK_EQUAL(e.client_result, 0);
+	CHECK_EQUAL(e.server_result, 0);
+	fprintf(stderr, "# stack of a handshake: client %zu, server %zu bytes\n", c.used,
+		s.used);
+	CHECK(c.used < 40 * 1024);
+	CHECK(s.used < 40 * 1024);
+	close_both(&e);
+	free_contexts(&e);
+	return 0;
+}
+
+/* ---- contexts ----------------------------------------------------------------------- */
+
+static void contexts_that_cannot_be_are_refused_with_a_reason(void **state)
+{
+	an_tls *tls = NULL;
+	char error[100];
+
+	(void)state;
+	assert_int_equal(an_tls_new(&(an_tls_opts){ .ca_file = "/nonexistent" }, error,
+				    sizeof error, &tls),
+			 -ENOENT);
+	assert_string_not_equal(error, "");
+	assert_int_equal(
+		an_tls_new(&(an_tls_opts){ .server = true }, error, sizeof error, &tls),
+		-EINVAL);
+	assert_int_equal(
+		an_tls_new(&(an_tls_opts){ .key_file = certs.server }, NULL, 0, &tls),
+		-EINVAL);
+	assert_int_equal(an_tls_new(&(an_tls_opts){ .require_client_cert = true,
+						    .ca_file = certs.ca },
+				    NULL, 0, &tls),
+			 -EINVAL);
+	assert_int_equal(
+		an_tls_new(&(an_tls_opts){ .server = true, .cert_file = certs.ca }, error,
+			   sizeof error, &tls),
+		AN_ERR_TLS);
+	assert_string_not_equal(error, "");
+	assert_int_equal(an_tls_new(&(an_tls_opts){ .server = true,
+						    .cert_file = certs.server,
+						    .key_file = certs.client },
+				    error, sizeof error, &tls),
+			 AN_ERR_TLS);
+	assert_non_null(strstr(error, "key values mismatch"));
+	assert_int_equal(
+		an_tls_new(&(an_tls_opts){ .alpn = (const char *[]){ "", NULL } }, NULL,
+			   0, &tls),
+		-EINVAL);
+	assert_null(tls);
+	assert_null(an_tls_free(NULL));
+	assert_int_equal(an_tls_new(NULL, NULL, 0, &tls), 0);
+	assert_null(an_tls_free(tls));
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	return test_certs_make(&certs);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	test_certs_remove(&certs);
+	return 0;
+}
+
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(both_sides_agree_and_talk),
+	cmocka_unit_test(names_and_addresses_of_the_certificate_are_accepted),
+	cmocka_unit_test(another_host_is_refused),
+	cmocka_unit_test(what_nobody_vouches_for_is_refused_unless_one_says_so),
+	cmocka_unit_test(a_client_certificate_can_be_demanded),
+	cmocka_unit_test(alpn_chooses_the_servers_first_or_refuses),
+	cmocka_unit_test(a_session_is_resumed_with_the_same_host_alone),
+	cmocka_unit_test(the_table_of_sessions_is_bounded),
+	cmocka_unit_test(an_end_without_close_notify_is_a_truncation),
+	cmocka_unit_test(a_peer_that_stalls_in_the_handshake_is_given_up),
+	cmocka_unit_test(a_handshake_can_be_cancelled_and_closed_under_its_feet),
+	cmocka_unit_test(a_peer_that_hangs_up_or_speaks_plain_is_told_apart),
+	cmocka_unit_test(plain_text_read_ahead_is_not_trusted),
+	cmocka_unit_test(a_client_without_a_host_is_a_misuse),
+	cmocka_unit_test(ten_megabytes_go_both_ways_at_once),
+	cmocka_unit_test(a_reader_that_stops_stops_the_tls_writer),
+	cmocka_unit_test(a_handshake_fits_well_into_the_default_stack),
+	cmocka_unit_test(contexts_that_cannot_be_are_refused_with_a_reason),
+};
+TEST_MAIN_WITH("tls", tests, set_up, tear_down)
