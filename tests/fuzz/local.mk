@@ -12,5 +12,3 @@ fuzz:
 		$(top_srcdir)/tests/fuzz/fuzz-http-parse.c \
 		$(FUZZ_HTTP:%=$(top_srcdir)/src/http/%.c)
 	tests/fuzz/fuzz-http-parse -max_total_time=$(FUZZ_SECONDS) -max_len=2048
-
-.PHONY: fuzz
