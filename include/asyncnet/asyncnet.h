@@ -18,5 +18,6 @@
 #include <asyncnet/time.h>
 #include <asyncnet/tls.h>
 #include <asyncnet/trace.h>
+#include <asyncnet/ws.h>
 
 #endif

@@ -15,4 +15,5 @@ nobase_include_HEADERS += \
 	%D%/task.h \
 	%D%/time.h \
 	%D%/tls.h \
-	%D%/trace.h
+	%D%/trace.h \
+	%D%/ws.h

@@ -1,10 +1,14 @@
 libasyncnet_internal_la_SOURCES += \
+	%D%/close.c \
+	%D%/conn.c \
+	%D%/conn.h \
 	%D%/engine.c \
 	%D%/engine.h \
 	%D%/frame.c \
 	%D%/frame.h \
 	%D%/handshake.c \
 	%D%/handshake.h \
+	%D%/keepalive.c \
 	%D%/random.c \
 	%D%/random.h \
 	%D%/session.c \

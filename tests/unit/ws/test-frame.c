@@ -1,15 +1,10 @@
 /* The frame codec: headers, masks, close codes. */
+#include "tests/support/program.h"
 #include "ws/frame.h"
 
 #include <asyncnet/error.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 static ssize_t decode(const char *bytes, size_t len, bool masked, an__ws_frame *f)
 {
@@ -160,20 +155,16 @@ static void only_the_close_codes_that_may_travel_are_valid(void **state)
 	}
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_length_form_survives_a_round_trip),
-		cmocka_unit_test(lengths_not_in_their_shortest_form_are_refused),
-		cmocka_unit_test(the_highest_bit_of_a_length_is_refused_at_once),
-		cmocka_unit_test(reserved_bits_and_opcodes_are_refused_by_the_first_byte),
-		cmocka_unit_test(a_control_frame_is_whole_and_short),
-		cmocka_unit_test(the_direction_decides_about_masks),
-		cmocka_unit_test(masks_agree_with_the_definition),
-		cmocka_unit_test(masks_tell_whether_the_result_is_ascii),
-		cmocka_unit_test(only_the_close_codes_that_may_travel_are_valid),
-	};
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(every_length_form_survives_a_round_trip),
+	cmocka_unit_test(lengths_not_in_their_shortest_form_are_refused),
+	cmocka_unit_test(the_highest_bit_of_a_length_is_refused_at_once),
+	cmocka_unit_test(reserved_bits_and_opcodes_are_refused_by_the_first_byte),
+	cmocka_unit_test(a_control_frame_is_whole_and_short),
+	cmocka_unit_test(the_direction_decides_about_masks),
+	cmocka_unit_test(masks_agree_with_the_definition),
+	cmocka_unit_test(masks_tell_whether_the_result_is_ascii),
+	cmocka_unit_test(only_the_close_codes_that_may_travel_are_valid),
+};
 
-	alarm(60);
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN("ws/frame", tests)

@@ -1,16 +1,11 @@
 /* The opening handshake's rules, on heads as they come from the parser. */
 #include "http/parse.h"
+#include "tests/support/program.h"
 #include "ws/handshake.h"
 
 #include <asyncnet/error.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #define KEY "dGhlIHNhbXBsZSBub25jZQ=="
 #define ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -67,8 +62,8 @@ static int check_text(const char *method, const char *text, const char *const *o
 
 #define REQUEST(rest) "GET /chat HTTP/1.1\r\nHost: example.org\r\n" rest "\r\n"
 #define UPGRADE "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-#define VERSION "Sec-WebSocket-Version: 13\r\n"
-#define FULL UPGRADE VERSION "Sec-WebSocket-Key: " KEY "\r\n"
+#define VERSION_13 "Sec-WebSocket-Version: 13\r\n"
+#define FULL UPGRADE VERSION_13 "Sec-WebSocket-Key: " KEY "\r\n"
 
 static int check(const char *text)
 {
@@ -85,11 +80,11 @@ static void lists_and_case_do_not_matter(void **state)
 {
 	(void)state;
 	assert_int_equal(check(REQUEST("UPGRADE: h2c, WebSocket\r\n"
-				       "connection: keep-alive, Upgrade\r\n" VERSION
+				       "connection: keep-alive, Upgrade\r\n" VERSION_13
 				       "sec-websocket-key: " KEY "\r\n")),
 			 0);
 	assert_int_equal(check(REQUEST("Upgrade: websocket\r\nConnection: keep-alive\r\n"
-				       "Connection: upgrade\r\n" VERSION
+				       "Connection: upgrade\r\n" VERSION_13
 				       "Sec-WebSocket-Key: " KEY "\r\n")),
 			 0);
 }
@@ -98,9 +93,10 @@ static void what_asks_for_no_websocket_is_426(void **state)
 {
 	(void)state;
 	assert_int_equal(check(REQUEST("")), 426);
-	assert_int_equal(check(REQUEST("Upgrade: websocket\r\n" VERSION)), 426);
+	assert_int_equal(check(REQUEST("Upgrade: websocket\r\n" VERSION_13)), 426);
 	assert_int_equal(
-		check(REQUEST("Upgrade: h2c\r\nConnection: Upgrade\r\n" VERSION)), 426);
+		check(REQUEST("Upgrade: h2c\r\nConnection: Upgrade\r\n" VERSION_13)),
+		426);
 }
 
 static void another_version_is_426(void **state)
@@ -110,7 +106,7 @@ static void another_version_is_426(void **state)
 					       "Sec-WebSocket-Key: " KEY "\r\n")),
 			 426);
 	assert_int_equal(check(REQUEST(UPGRADE "Sec-WebSocket-Key: " KEY "\r\n")), 426);
-	assert_int_equal(check(REQUEST(FULL VERSION)), 426);
+	assert_int_equal(check(REQUEST(FULL VERSION_13)), 426);
 }
 
 static void a_missing_double_or_bad_key_is_400(void **state)
@@ -131,7 +127,7 @@ static void a_missing_double_or_bad_key_is_400(void **state)
 		char text[500];
 
 		snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: a\r\n%s%s\r\n",
-			 UPGRADE VERSION, keys[i]);
+			 UPGRADE VERSION_13, keys[i]);
 		assert_int_equal(check(text), 400);
 	}
 }
@@ -333,27 +329,23 @@ static void the_handshakes_own_fields_are_not_the_applications(void **state)
 	assert_false(an__ws_field_allowed("Sec-WebSocket-Extensions"));
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_request_as_in_the_rfc_is_taken),
-		cmocka_unit_test(lists_and_case_do_not_matter),
-		cmocka_unit_test(what_asks_for_no_websocket_is_426),
-		cmocka_unit_test(another_version_is_426),
-		cmocka_unit_test(a_missing_double_or_bad_key_is_400),
-		cmocka_unit_test(another_method_an_old_version_and_a_body_are_400),
-		cmocka_unit_test(without_a_list_the_origin_must_be_the_host),
-		cmocka_unit_test(a_list_names_the_origins_that_are_let_in),
-		cmocka_unit_test(the_clients_first_supported_subprotocol_is_chosen),
-		cmocka_unit_test(an_answer_as_in_the_rfc_is_taken),
-		cmocka_unit_test(an_answer_that_does_not_fit_is_refused),
-		cmocka_unit_test(an_offered_subprotocol_is_agreed_on),
-		cmocka_unit_test(the_accept_is_that_of_the_rfc),
-		cmocka_unit_test(every_key_is_fresh_and_valid),
-		cmocka_unit_test(subprotocols_are_tokens_and_named_once),
-		cmocka_unit_test(the_handshakes_own_fields_are_not_the_applications),
-	};
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(a_request_as_in_the_rfc_is_taken),
+	cmocka_unit_test(lists_and_case_do_not_matter),
+	cmocka_unit_test(what_asks_for_no_websocket_is_426),
+	cmocka_unit_test(another_version_is_426),
+	cmocka_unit_test(a_missing_double_or_bad_key_is_400),
+	cmocka_unit_test(another_method_an_old_version_and_a_body_are_400),
+	cmocka_unit_test(without_a_list_the_origin_must_be_the_host),
+	cmocka_unit_test(a_list_names_the_origins_that_are_let_in),
+	cmocka_unit_test(the_clients_first_supported_subprotocol_is_chosen),
+	cmocka_unit_test(an_answer_as_in_the_rfc_is_taken),
+	cmocka_unit_test(an_answer_that_does_not_fit_is_refused),
+	cmocka_unit_test(an_offered_subprotocol_is_agreed_on),
+	cmocka_unit_test(the_accept_is_that_of_the_rfc),
+	cmocka_unit_test(every_key_is_fresh_and_valid),
+	cmocka_unit_test(subprotocols_are_tokens_and_named_once),
+	cmocka_unit_test(the_handshakes_own_fields_are_not_the_applications),
+};
 
-	alarm(60);
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN("ws/handshake", tests)

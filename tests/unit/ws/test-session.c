@@ -1,17 +1,14 @@
 /* The session: scripted bytes, whole, one by one, and cut at every offset, must give the same events
  * and the same replies. */
+#include "tests/support/fail-alloc.h"
+#include "tests/support/program.h"
 #include "ws/session.h"
 
 #include <asyncnet/error.h>
 #include <errno.h>
-#include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #define FIN 0x80
 #define CONT AN__WS_CONTINUATION
@@ -761,6 +758,60 @@ static void a_client_masks_with_a_fresh_key_each_time(void **state)
 	an__ws_session_done(&s);
 }
 
+/* ---- memory that fails --------------------------------------------------------------- */
+
+/* Feeds a script one byte at a time, all in static memory. Returns the first error. */
+static int feed_slowly(an__ws_session *session, const script *s)
+{
+	static uint8_t work[sizeof(s->bytes)];
+	size_t at = 0, used;
+	an__ws_event e;
+	int r = 0;
+
+	memcpy(work, s->bytes, s->len);
+	for (size_t end = 1; end <= s->len && r >= 0; end++) {
+		do {
+			r = an__ws_session_feed(session, work + at, end - at, &used, &e);
+			at += used;
+		} while (r > 0);
+	}
+	return r;
+}
+
+static void every_failed_allocation_ends_the_session_and_leaks_nothing(void **state)
+{
+	static an__ws_random random;
+	static char data[900];
+	script *s = begin(false);
+	size_t n;
+
+	(void)state;
+	ADD(s, FIN | PING, "ping");
+	add(s, BINARY, data, sizeof(data));
+	ADD(s, FIN | PING, "ping");
+	ADD(s, FIN | CONT, "end");
+	ADD(s, FIN | CLOSE, "\x03\xe8reason");
+	for (n = 1;; n++) {
+		an__ws_session session;
+		bool failed;
+		int r;
+
+		an__ws_session_init(&session, false, &limits, &random);
+		an__test_fail_allocation(n);
+		r = feed_slowly(&session, s);
+		failed = an__test_allocation_failed();
+		if (failed && r == 0) /* only a reason was lost */
+			assert_null(session.close_reason);
+		else if (failed)
+			assert_int_equal(r, -ENOMEM);
+		assert_int_equal(session.state, r < 0 ? AN__WS_FAILED : AN__WS_CLOSED);
+		an__ws_session_done(&session);
+		if (!failed)
+			break;
+	}
+	assert_in_range(n, 4, 20);
+}
+
 /* ---- random bytes --------------------------------------------------------------------- */
 
 /* Nothing that is fed makes the session misbehave; a sanitizer watches. */
@@ -795,45 +846,42 @@ static void garbage_ends_in_an_error_or_in_messages(void **state)
 	}
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(whole_messages_arrive_in_their_order),
-		cmocka_unit_test(fragments_make_one_message),
-		cmocka_unit_test(control_frames_may_stand_between_fragments),
-		cmocka_unit_test(characters_may_be_cut_between_fragments),
-		cmocka_unit_test(a_long_message_keeps_the_phase_of_its_mask),
-		cmocka_unit_test(a_continuation_of_nothing_is_1002),
-		cmocka_unit_test(a_new_message_inside_another_is_1002),
-		cmocka_unit_test(bad_headers_are_1002),
-		cmocka_unit_test(a_masked_frame_from_a_server_is_1002),
-		cmocka_unit_test(text_that_is_not_utf8_is_1007),
-		cmocka_unit_test(bad_text_is_refused_before_its_frame_is_whole),
-		cmocka_unit_test(a_message_of_the_limit_passes_and_one_byte_more_is_1009),
-		cmocka_unit_test(the_limit_is_for_all_fragments_together),
-		cmocka_unit_test(
-			an_announced_length_above_the_limit_is_refused_without_its_bytes),
-		cmocka_unit_test(endless_fragments_are_1008),
-		cmocka_unit_test(memory_follows_what_was_received),
-		cmocka_unit_test(an_idle_session_holds_nothing),
-		cmocka_unit_test(a_long_payload_can_be_read_into_its_place),
-		cmocka_unit_test(a_long_ping_is_answered_with_all_of_it),
-		cmocka_unit_test(without_room_only_the_latest_pong_is_kept),
-		cmocka_unit_test(our_ping_goes_out_with_its_payload),
-		cmocka_unit_test(every_valid_close_code_is_echoed),
-		cmocka_unit_test(a_close_without_code_is_1005),
-		cmocka_unit_test(a_close_of_one_byte_is_1002),
-		cmocka_unit_test(a_reason_may_come_in_pieces),
-		cmocka_unit_test(a_reason_of_123_bytes_is_taken_whole),
-		cmocka_unit_test(a_reason_that_is_not_utf8_is_1007),
-		cmocka_unit_test(data_after_a_close_is_ignored),
-		cmocka_unit_test(a_close_inside_a_fragmented_message_closes),
-		cmocka_unit_test(our_close_is_the_last_that_we_send),
-		cmocka_unit_test(a_close_that_must_not_travel_is_not_sent),
-		cmocka_unit_test(a_client_masks_with_a_fresh_key_each_time),
-		cmocka_unit_test(garbage_ends_in_an_error_or_in_messages),
-	};
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(whole_messages_arrive_in_their_order),
+	cmocka_unit_test(fragments_make_one_message),
+	cmocka_unit_test(control_frames_may_stand_between_fragments),
+	cmocka_unit_test(characters_may_be_cut_between_fragments),
+	cmocka_unit_test(a_long_message_keeps_the_phase_of_its_mask),
+	cmocka_unit_test(a_continuation_of_nothing_is_1002),
+	cmocka_unit_test(a_new_message_inside_another_is_1002),
+	cmocka_unit_test(bad_headers_are_1002),
+	cmocka_unit_test(a_masked_frame_from_a_server_is_1002),
+	cmocka_unit_test(text_that_is_not_utf8_is_1007),
+	cmocka_unit_test(bad_text_is_refused_before_its_frame_is_whole),
+	cmocka_unit_test(a_message_of_the_limit_passes_and_one_byte_more_is_1009),
+	cmocka_unit_test(the_limit_is_for_all_fragments_together),
+	cmocka_unit_test(
+		an_announced_length_above_the_limit_is_refused_without_its_bytes),
+	cmocka_unit_test(endless_fragments_are_1008),
+	cmocka_unit_test(memory_follows_what_was_received),
+	cmocka_unit_test(an_idle_session_holds_nothing),
+	cmocka_unit_test(a_long_payload_can_be_read_into_its_place),
+	cmocka_unit_test(a_long_ping_is_answered_with_all_of_it),
+	cmocka_unit_test(without_room_only_the_latest_pong_is_kept),
+	cmocka_unit_test(our_ping_goes_out_with_its_payload),
+	cmocka_unit_test(every_valid_close_code_is_echoed),
+	cmocka_unit_test(a_close_without_code_is_1005),
+	cmocka_unit_test(a_close_of_one_byte_is_1002),
+	cmocka_unit_test(a_reason_may_come_in_pieces),
+	cmocka_unit_test(a_reason_of_123_bytes_is_taken_whole),
+	cmocka_unit_test(a_reason_that_is_not_utf8_is_1007),
+	cmocka_unit_test(data_after_a_close_is_ignored),
+	cmocka_unit_test(a_close_inside_a_fragmented_message_closes),
+	cmocka_unit_test(our_close_is_the_last_that_we_send),
+	cmocka_unit_test(a_close_that_must_not_travel_is_not_sent),
+	cmocka_unit_test(a_client_masks_with_a_fresh_key_each_time),
+	cmocka_unit_test(every_failed_allocation_ends_the_session_and_leaks_nothing),
+	cmocka_unit_test(garbage_ends_in_an_error_or_in_messages),
+};
 
-	alarm(60);
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN("ws/session", tests)

@@ -1,13 +1,9 @@
 /* The incremental UTF-8 check, against the definition of RFC 3629. */
+#include "tests/support/program.h"
 #include "ws/utf8.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 /* The definition, slowly: decode, and compare with the shortest encoding. Returns the length of the
  * character at `s`, or 0. */
@@ -117,16 +113,11 @@ static void an_error_shows_at_its_first_byte(void **state)
 	assert_false(an__utf8_feed(&u, (const uint8_t *)"\x90", 1));
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_sequence_of_three_bytes_is_judged_as_defined),
-		cmocka_unit_test(
-			every_sequence_of_four_from_the_edges_is_judged_as_defined),
-		cmocka_unit_test(a_text_may_be_cut_anywhere),
-		cmocka_unit_test(an_error_shows_at_its_first_byte),
-	};
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(every_sequence_of_three_bytes_is_judged_as_defined),
+	cmocka_unit_test(every_sequence_of_four_from_the_edges_is_judged_as_defined),
+	cmocka_unit_test(a_text_may_be_cut_anywhere),
+	cmocka_unit_test(an_error_shows_at_its_first_byte),
+};
 
-	alarm(60);
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN("ws/utf8", tests)
