@@ -77,10 +77,12 @@ size_t an__log_decimal(char *dst, uint64_t n)
 
 void an__log_digits(char *dst, uint32_t n, unsigned digits)
 {
-	while (digits) {
-		dst[--digits] = (char)('0' + n % 10);
-		n /= 10;
+	for (; digits >= 2; digits -= 2) {
+		memcpy(dst + digits - 2, pairs + n % 100 * 2, 2);
+		n /= 100;
 	}
+	if (digits)
+		dst[0] = (char)('0' + n % 10);
 }
 
 static void put(struct out *o, const char *src, size_t n)
@@ -340,6 +342,28 @@ static void put_argument(struct out *o, const struct spec *s, va_list *ap)
 	}
 }
 
+/* Copies what stands before the next '%' or the end, and returns where that is. Byte by
+ * byte: the pieces are so short that calls would cost more. The locals tell the compiler
+ * that no byte stored is one of *o. */
+static const char *put_literal(struct out *o, const char *format)
+{
+	size_t room = o->len < o->cap ? o->cap - o->len : 0, n = 0;
+	char *dst = o->dst + o->len;
+
+	for (; n < room; n++) {
+		char c = format[n];
+
+		if (!c || c == '%') {
+			o->len += n;
+			return format + n;
+		}
+		dst[n] = c;
+	}
+	n = (size_t)(strchrnul(format + n, '%') - format);
+	o->len += n;
+	return format + n;
+}
+
 static void put_rest(struct out *o, const char *format, va_list *ap)
 {
 	char none;
@@ -362,12 +386,10 @@ size_t an__log_format(char *dst, size_t cap, const char *format, va_list ap_in)
 
 	va_copy(ap, ap_in);
 	for (;;) {
-		const char *percent = strchrnul(format, '%');
+		const char *percent = put_literal(&o, format);
 		struct spec s;
 		unsigned stars;
 
-		if (percent != format)
-			put(&o, format, (size_t)(percent - format));
 		if (!*percent)
 			break;
 		if (percent[1] == '%') {

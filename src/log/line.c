@@ -109,26 +109,32 @@ static uint64_t has_below(uint64_t word, unsigned char limit)
 	return (word - EACH_BYTE(limit)) & ~word & EACH_BYTE(0x80);
 }
 
-/* Whether there is nothing to escape: printable ASCII alone, and in JSON neither quote
- * nor backslash. */
+/* The bytes of a word that need a look, if any: not printable ASCII, and in JSON quote
+ * and backslash. */
+static inline uint64_t suspects(uint64_t word, bool json)
+{
+	uint64_t bad = has_below(word, 0x20) | (word & EACH_BYTE(0x80)) |
+		       has_below(word ^ EACH_BYTE(0x7f), 1);
+
+	if (json)
+		bad |= has_below(word ^ EACH_BYTE('"'), 1) |
+		       has_below(word ^ EACH_BYTE('\\'), 1);
+	return bad;
+}
+
+/* Whether there is nothing to escape. */
 static bool is_plain(const char *s, size_t n, bool json)
 {
 	uint64_t bad = 0, word;
 
-	while (n) {
-		size_t step = n < 8 ? n : 8;
-
-		word = EACH_BYTE('a');
-		memcpy(&word, s, step);
-		bad |= has_below(word, 0x20) | (word & EACH_BYTE(0x80)) |
-		       has_below(word ^ EACH_BYTE(0x7f), 1);
-		if (json)
-			bad |= has_below(word ^ EACH_BYTE('"'), 1) |
-			       has_below(word ^ EACH_BYTE('\\'), 1);
-		s += step;
-		n -= step;
+	for (; n >= 8; s += 8, n -= 8) {
+		memcpy(&word, s, 8);
+		bad |= suspects(word, json);
 	}
-	return !bad;
+	word = EACH_BYTE('a');
+	for (size_t i = 0; i < n; i++)
+		word = word << 8 | (unsigned char)s[i];
+	return !(bad | suspects(word, json));
 }
 
 /* The length of the UTF-8 sequence at `s` (RFC 3629, section 4) if it is one of a

@@ -45,15 +45,46 @@ static int absolute(const char *path, char **ret)
 	return 0;
 }
 
-static int open_file(const an__log_sink *s)
+/* Asks which file it is and not for its times: after that Linux would write them with
+ * each write that follows, which costs several times the write itself. */
+static int identify(int fd, const char *path, struct statx *ret)
 {
-	int fd;
+	if (statx(fd, path, *path ? 0 : AT_EMPTY_PATH, STATX_INO | STATX_NLINK, ret) < 0)
+		return -errno;
+	return 0;
+}
+
+static bool same_file(const an__log_sink *s, const struct statx *st)
+{
+	return s->ino == st->stx_ino && s->dev_major == st->stx_dev_major &&
+	       s->dev_minor == st->stx_dev_minor;
+}
+
+/* Opens the path in place of what is open. Returns 0; the error, and nothing has
+ * changed. */
+static int open_file(an__log_sink *s)
+{
+	struct statx st;
+	int fd, r;
 
 	do
 		fd = open(s->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY,
 			  s->mode);
 	while (fd < 0 && errno == EINTR);
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	r = identify(fd, "", &st);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = fd;
+	s->ino = st.stx_ino;
+	s->dev_major = st.stx_dev_major;
+	s->dev_minor = st.stx_dev_minor;
+	return 0;
 }
 
 int an__log_sink_init(an__log_sink *s, const an_log_opts *opts)
@@ -75,13 +106,10 @@ int an__log_sink_init(an__log_sink *s, const an_log_opts *opts)
 	r = absolute(opts->path, &s->path);
 	if (r < 0)
 		return r;
-	s->fd = open_file(s);
-	if (s->fd < 0) {
-		r = s->fd;
+	r = open_file(s);
+	if (r < 0)
 		an__log_sink_done(s);
-		return r;
-	}
-	return 0;
+	return r;
 }
 
 void an__log_sink_done(an__log_sink *s)
@@ -132,23 +160,18 @@ static void go_back_to_line_start(an__log_batch *b)
  * a name is lost. */
 static int follow_path(an__log_sink *s, an__log_batch *b)
 {
-	struct stat ours, theirs;
+	struct statx st;
 	bool asked = atomic_exchange_explicit(&s->reopen, false, memory_order_relaxed);
-	int fd;
+	int r;
 
-	if (fstat(s->fd, &ours) < 0)
-		return -errno;
-	if (!asked && stat(s->path, &theirs) == 0 && ours.st_ino == theirs.st_ino &&
-	    ours.st_dev == theirs.st_dev)
+	if (!asked && identify(AT_FDCWD, s->path, &st) == 0 && same_file(s, &st))
 		return 0;
-	fd = open_file(s);
-	if (fd < 0) {
+	r = open_file(s);
+	if (r < 0) {
 		s->open_errors++;
 		atomic_store_explicit(&s->reopen, true, memory_order_relaxed);
-		return ours.st_nlink ? 0 : fd;
+		return identify(s->fd, "", &st) == 0 && st.stx_nlink ? 0 : r;
 	}
-	close(s->fd);
-	s->fd = fd;
 	s->reopens++;
 	go_back_to_line_start(b);
 	return 0;

@@ -28,6 +28,8 @@ typedef struct an__log_sink {
 	char *path; /* absolute; NULL: not a file of ours */
 	unsigned mode;
 	int fd;
+	uint64_t ino; /* which file that is */
+	uint32_t dev_major, dev_minor;
 	_Atomic bool reopen;
 	uint64_t reopens, bytes, open_errors;
 } an__log_sink;

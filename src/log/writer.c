@@ -20,7 +20,7 @@
 /* Room kept in a batch for one notice. */
 #define NOTICE_SIZE (256 + AN__LOG_LINE_EXTRA)
 
-static _Thread_local const an__log *in_sink;
+static __thread const an__log *in_sink __attribute__((tls_model("initial-exec")));
 
 bool an__log_in_sink(const an__log *log)
 {
