@@ -53,10 +53,9 @@ static int bench(void *arg)
 {
 	static struct bench b;
 	an_group group;
-	int r = an_http_client_new(
-		&(an_http_client_opts){ .max_per_host = CONNECTIONS,
-					.max_idle = CONNECTIONS },
-		&b.client);
+	int r = an_http_client_new(&(an_http_client_opts){ .max_per_host = CONNECTIONS,
+							   .max_idle = CONNECTIONS },
+				   &b.client);
 
 	if (r < 0)
 		return r;

@@ -41,7 +41,8 @@ int main(int argc, char **argv)
 		while ((message = curl_multi_info_read(multi, &left))) {
 			CURL *easy = message->easy_handle;
 
-			if (message->msg != CURLMSG_DONE || message->data.result != CURLE_OK)
+			if (message->msg != CURLMSG_DONE ||
+			    message->data.result != CURLE_OK)
 				return 1;
 			total++;
 			if (++done == REQUESTS) {

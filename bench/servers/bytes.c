@@ -20,14 +20,16 @@ static void serve(int fd, long long size)
 
 	if (recv(fd, block, sizeof block, 0) <= 0)
 		return;
-	n = snprintf(head, sizeof head,
-		     "HTTP/1.1 200 OK\r\nContent-Length: %lld\r\nConnection: close\r\n\r\n",
-		     size);
+	n = snprintf(
+		head, sizeof head,
+		"HTTP/1.1 200 OK\r\nContent-Length: %lld\r\nConnection: close\r\n\r\n",
+		size);
 	if (send(fd, head, (size_t)n, 0) != n)
 		return;
 	memset(block, 'x', sizeof block);
 	while (size > 0) {
-		size_t part = size < (long long)sizeof block ? (size_t)size : sizeof block;
+		size_t part =
+			size < (long long)sizeof block ? (size_t)size : sizeof block;
 		ssize_t sent = send(fd, block, part, 0);
 
 		if (sent <= 0)
@@ -45,7 +47,8 @@ int main(int argc, char **argv)
 
 	signal(SIGPIPE, SIG_IGN);
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (bind(listener, (struct sockaddr *)&a, sizeof a) < 0 || listen(listener, 16) < 0 ||
+	if (bind(listener, (struct sockaddr *)&a, sizeof a) < 0 ||
+	    listen(listener, 16) < 0 ||
 	    getsockname(listener, (struct sockaddr *)&a, &length) < 0)
 		return 1;
 	printf("%d\n", ntohs(a.sin_port));
