@@ -26,7 +26,7 @@ endif
 # The layers without I/O of their own: what valgrind and other contexts are wanted for.
 check-core:
 	tests=`for t in $(check_PROGRAMS); do case $$t in \
-		tests/unit/base/*|tests/unit/core/*|tests/unit/sync/*) echo $$t ;; esac; done` && \
+		tests/unit/base/*|tests/unit/core/*|tests/unit/sync/*) printf '%s ' $$t ;; esac; done` && \
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$$tests" check_PROGRAMS="$$tests"
 
 # Fake stacks (use after return) know nothing of stack switches; everything else is on.
