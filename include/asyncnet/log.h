@@ -75,7 +75,8 @@ typedef struct an_log_opts {
 	void (*sink)(void *arg, an_log_level level, const char *line, size_t len);
 	void *sink_arg;	  /* borrowed until an_log_free() */
 	const char *path; /* a file, opened for appending and made if needed; copied */
-	int fd;		  /* a descriptor, borrowed until an_log_free(); 0: none */
+	int fd; /* a descriptor, borrowed until an_log_free(); 0: none. What SIGPIPE
+			     does is the program's to decide */
 
 	an_log_level level;	  /* lowest level that is logged; 0: AN_LOG_INFO */
 	an_log_format format;	  /* wherever the lines go */

@@ -383,8 +383,8 @@ static bool make_room(an__log_lane *lane, const an__log_place *place, size_t len
 	       an__log_source_put(source, place->time, place->level, len, 0);
 }
 
-void an__log_lane_emit(an__log_lane *lane, an__log_place *place, const char *format,
-		       va_list ap)
+void an__log_lane_emit(an__log_lane *lane, an__log_place *place, bool wait,
+		       const char *format, va_list ap)
 {
 	an__log_source *source = lane->source;
 	an_task *task = an_current();
@@ -394,7 +394,7 @@ void an__log_lane_emit(an__log_lane *lane, an__log_place *place, const char *for
 	place->task = task ? an_task_name(task) : NULL;
 	len = an__log_liner_build(&source->liner, place, format, ap);
 	if (!an__log_source_put(source, place->time, place->level, len, spare) &&
-	    !make_room(lane, place, len))
+	    !(wait && make_room(lane, place, len)))
 		an__log_source_drop(source);
 	lane_wrote_one(lane, place->level);
 	if (place->level == AN_LOG_FATAL)

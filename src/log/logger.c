@@ -288,7 +288,7 @@ static void emit(an__log *log, an__log_place *place, bool wait, const char *form
 	lane = an__log_lane_get(log);
 	errno = saved; /* %m is the caller's */
 	if (lane && an__log_lane_open(lane))
-		an__log_lane_emit(lane, place, format, ap);
+		an__log_lane_emit(lane, place, wait, format, ap);
 	else
 		emit_directly(log, place, wait, format, ap);
 	errno = saved;

@@ -129,9 +129,10 @@ an__log_lane *an__log_lane_get(an__log *log);
 /* Whether this lane takes records: its task is there. */
 bool an__log_lane_open(const an__log_lane *lane);
 
-/* Logs a line on the lane. `ap` is copied. */
-void an__log_lane_emit(an__log_lane *lane, an__log_place *place, const char *format,
-		       va_list ap) AN_PRINTF(3, 0);
+/* Logs a line on the lane. Without `wait` it is dropped where it would have to wait for
+ * the writer. `ap` is copied. */
+void an__log_lane_emit(an__log_lane *lane, an__log_place *place, bool wait,
+		       const char *format, va_list ap) AN_PRINTF(4, 0);
 
 /* What an_log_flush() and an_log_stop() do on an open lane. Suspend. */
 int an__log_lane_flush(an__log_lane *lane);

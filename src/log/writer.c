@@ -65,21 +65,27 @@ void an__log_source_destroy(an__log_source *source)
 	free(source);
 }
 
+/* With the lock held, and no batch pending that holds lines of it. */
+static void remove_source(an__log *log, an__log_source *source)
+{
+	an__list_remove(&source->node);
+	log->past_records += atomic_load_explicit(&source->records, memory_order_relaxed);
+	log->past_dropped += atomic_load_explicit(&source->dropped, memory_order_relaxed);
+	an__log_source_destroy(source);
+}
+
 void an__log_source_free(an__log *log, an__log_source *source)
 {
 	pthread_mutex_lock(&log->lock);
 	while (log->writing)
 		pthread_cond_wait(&log->idle, &log->lock);
-	if (!log->closed && (an__log_ring_used(&source->ring) || source->gap)) {
+	if (!log->closed && an__log_ring_used(&source->ring)) {
 		source->orphaned = true;
 		pthread_mutex_unlock(&log->lock);
 		return;
 	}
-	an__list_remove(&source->node);
-	log->past_records += atomic_load_explicit(&source->records, memory_order_relaxed);
-	log->past_dropped += atomic_load_explicit(&source->dropped, memory_order_relaxed);
+	remove_source(log, source);
 	pthread_mutex_unlock(&log->lock);
-	an__log_source_destroy(source);
 }
 
 /* For a counter with one writer: no locked instruction. */
@@ -226,8 +232,16 @@ static void failed(an__log *log, int r)
 
 static void succeeded(an__log *log)
 {
-	for (an__list *n = log->sources.next; n != &log->sources; n = n->next)
-		an__log_ring_release(&an__container(n, an__log_source, node)->ring);
+	an__list *next;
+
+	for (an__list *n = log->sources.next; n != &log->sources; n = next) {
+		an__log_source *source = an__container(n, an__log_source, node);
+
+		next = n->next;
+		an__log_ring_release(&source->ring);
+		if (source->orphaned && !an__log_ring_used(&source->ring))
+			remove_source(log, source);
+	}
 	log->written += log->batch_records;
 	log->batches++;
 	log->batch_records = 0;

@@ -3,7 +3,8 @@ check_PROGRAMS += \
 	tests/unit/log/test-line \
 	tests/unit/log/test-logger \
 	tests/unit/log/test-ring \
-	tests/unit/log/test-sink
+	tests/unit/log/test-sink \
+	tests/unit/log/test-trace
 
 tests_unit_log_test_format_CFLAGS = $(TEST_CFLAGS)
 tests_unit_log_test_format_LDADD = $(TEST_LIBS)
@@ -16,3 +17,5 @@ tests_unit_log_test_logger_LDADD = $(TEST_LIBS)
 tests_unit_log_test_sink_CFLAGS = $(TEST_CFLAGS)
 tests_unit_log_test_sink_LDFLAGS = $(FAIL_ALLOC)
 tests_unit_log_test_sink_LDADD = $(TEST_LIBS)
+tests_unit_log_test_trace_CFLAGS = $(TEST_CFLAGS)
+tests_unit_log_test_trace_LDADD = $(TEST_LIBS)

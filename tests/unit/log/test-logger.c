@@ -231,6 +231,25 @@ static void a_fatal_line_is_written_when_the_call_returns(void **state)
 	an_log_free(log);
 }
 
+static int get_stuck(void *arg)
+{
+	an_event never;
+
+	an_info(arg, "line 0");
+	an_event_init(&never);
+	return an_event_wait(&never);
+}
+
+static void a_waiting_logger_does_not_hide_that_all_tasks_are_stuck(void **state)
+{
+	an_logger *log = file_logger(NULL);
+
+	(void)state;
+	assert_int_equal(run_virtual(get_stuck, log), AN_ERR_STUCK);
+	assert_true(log_has_sequence(log_path, "line ", 1));
+	an_log_free(log);
+}
+
 static void nothing_suspends_outside_a_task(void **state)
 {
 	an_logger *log = file_logger(NULL);
@@ -410,6 +429,32 @@ static void a_device_that_stays_full_blocks_nobody(void **state)
 	an_log_free(log); /* says so on stderr */
 }
 
+static int leave_unwritten(void *arg)
+{
+	limit_files(0);
+	for (int i = 0; i < 100; i++)
+		an_info(arg, "line %d", i);
+	return 0;
+}
+
+static void lines_that_a_loop_leaves_behind_are_written_when_that_is_possible(
+	void **state)
+{
+	an_logger *log = file_logger(NULL);
+
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(run_virtual(leave_unwritten, log), 0);
+	limit_files(RLIM_INFINITY);
+	assert_int_equal(log_count(log_path, "line"), 0);
+	assert_true(log_metrics(log).queued > 0);
+	an_info(log, "line 100");
+	assert_true(log_has_sequence(log_path, "line ", 101));
+	assert_int_equal(log_metrics(log).queued, 0);
+	assert_int_equal(log_metrics(log).records, 101);
+	an_log_free(log);
+}
+
 static void a_file_that_is_removed_or_renamed_is_made_anew(void **state)
 {
 	an_logger *log = file_logger(NULL);
@@ -514,7 +559,8 @@ static void exit_in_a_task_loses_nothing(void **state)
 		_exit(1);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status)); /* a leak checker may object to an exit like that */
+	assert_true(
+		WIFEXITED(status)); /* a leak checker may object to an exit like that */
 	assert_true(log_has_sequence(log_path, "line ", 10));
 	an_log_free(log);
 }
@@ -547,6 +593,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(stop_writes_all_and_ends_the_task),
 	TEST(a_logger_can_be_freed_while_its_task_lives),
 	TEST(a_fatal_line_is_written_when_the_call_returns),
+	TEST(a_waiting_logger_does_not_hide_that_all_tasks_are_stuck),
 	TEST(nothing_suspends_outside_a_task),
 	TEST(what_does_not_fit_is_dropped_and_counted_and_the_log_says_so),
 	TEST(drops_without_a_line_after_them_are_told_as_well),
@@ -554,6 +601,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(after_a_full_disk_no_line_is_lost_torn_or_doubled),
 	TEST(while_writes_fail_the_rest_is_dropped_and_counted),
 	TEST(a_device_that_stays_full_blocks_nobody),
+	TEST(lines_that_a_loop_leaves_behind_are_written_when_that_is_possible),
 	TEST(a_file_that_is_removed_or_renamed_is_made_anew),
 	TEST(a_line_that_was_begun_in_the_old_file_is_whole_in_the_new_one),
 	TEST(a_forked_child_writes_its_own_lines_alone),
