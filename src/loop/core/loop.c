@@ -21,6 +21,10 @@
  * (190 ns) costs a few percent, and a descriptor waits microseconds. */
 #define BUDGET 256
 
+/* EVLOOP_NONBLOCK alone goes on for as long as a level-triggered event is active, which it is
+ * until the woken task has read. */
+#define LOOK_ONCE (EVLOOP_ONCE | EVLOOP_NONBLOCK)
+
 __thread an_loop *an__current_loop;
 
 /* ---- scheduling ----------------------------------------------------------------------- */
@@ -263,7 +267,7 @@ bool an__loop_stuck(const an_loop *loop)
 /* Descriptors first; when they have nothing, work of other threads; then the clock jumps. */
 static void poll_virtual(an_loop *loop)
 {
-	event_base_loop(loop->base, EVLOOP_NONBLOCK);
+	event_base_loop(loop->base, LOOK_ONCE);
 	if (work_pending(loop))
 		return;
 	if (loop->holds)
@@ -277,7 +281,7 @@ static void poll_virtual(an_loop *loop)
 void an__loop_poll(an_loop *loop)
 {
 	if (work_pending(loop)) {
-		event_base_loop(loop->base, EVLOOP_NONBLOCK);
+		event_base_loop(loop->base, LOOK_ONCE);
 	} else if (loop->opts.virtual_clock) {
 		poll_virtual(loop);
 	} else {
