@@ -47,19 +47,28 @@ typedef struct an_connect_opts {
 	an_duration timeout;  /* resolving and connecting, without TLS; 0: 10 s */
 	/* Before the next address is tried beside; 0: 250 ms (RFC 8305). */
 	an_duration attempt_delay;
-	const char *bind_host; /* local address; NULL: any */
+	const char *bind_host; /* local address, in digits; NULL: any */
 	an_stream_opts stream;
 } an_connect_opts;
 
-/* Connects to host and service over TCP, racing the addresses as RFC 8305 says (no
- * delay of small writes, TCP_NODELAY). Suspends. `error_text` of no stream exists on
- * failure: the code is the first address's, or the resolver's.
+/* Connects to host and service over TCP, racing the addresses as RFC 8305 says:
+ * families alternate, the next attempt starts when one has failed or after the delay,
+ * the first to succeed is taken and the others are closed. TCP_NODELAY is set.
+ * Suspends. There is no stream on failure, and so no error text: the code is the first
+ * failed address's (one that this machine has no route to counts only if all are so),
+ * or the resolver's, or that of the TLS handshake.
  * Returns 0 and a stream that the caller closes; as an_resolve(),
- * an_stream_start_tls(); -ECONNREFUSED and the like; -ETIMEDOUT; -ECANCELED. */
+ * an_stream_start_tls(); -ECONNREFUSED and the like; -ETIMEDOUT; -ECANCELED;
+ * AN_ERR_NO_TASK. */
 AN_API AN_SUSPENDS int an_connect(const char *host, const char *service,
 				  const an_connect_opts *opts, an_stream **ret);
 
-/* Connects to a UNIX socket; a path that begins with '@' is in the abstract namespace. */
+/* Connects to a UNIX socket; a path that begins with '@' is in the abstract namespace.
+ * Waits while the server's queue is full. Suspends. With opts.tls, opts.tls_host names
+ * the peer; attempt_delay and bind_host mean nothing here.
+ * Returns 0 and a stream that the caller closes; -ENOENT, -ECONNREFUSED and the like;
+ * -EINVAL for an empty path, -ENAMETOOLONG above 107 bytes; -ETIMEDOUT; -ECANCELED;
+ * AN_ERR_NO_TASK; as an_stream_start_tls(). */
 AN_API AN_SUSPENDS int an_connect_unix(const char *path, const an_connect_opts *opts,
 				       an_stream **ret);
 
@@ -80,28 +89,38 @@ typedef struct an_listen_opts {
 	an_stream_opts stream;
 } an_listen_opts;
 
-/* Listens on an address; host "" or NULL is any address; service "0" lets the kernel
- * choose a port. A name is resolved with the numeric rules alone plus "localhost".
- * Never suspends.
+/* Listens on an address; host "" or NULL is any address of IPv6 and IPv4 (of IPv6 alone
+ * with ipv6_only); service "0" lets the kernel choose a port. Names are not asked for:
+ * the host is digits or "localhost", which is 127.0.0.1 (::1 where there is no IPv4),
+ * the service digits, "http" or "https". TCP_NODELAY is set for what will be accepted.
+ * Never suspends; needs the thread's loop, not a task.
  * Returns 0 and a listener that the caller closes; -EADDRINUSE and the like;
- * AN_ERR_NAME; -ENOMEM. */
+ * AN_ERR_NAME; -EINVAL; -ENOMEM; AN_ERR_NO_TASK without a loop. */
 AN_API int an_listen(const char *host, const char *service, const an_listen_opts *opts,
 		     an_listener **ret);
 
-/* Listens on a UNIX socket, removing a stale socket of that name first; unlinked at
- * close. */
+/* Listens on a UNIX socket; '@' in front stands for the abstract namespace. A socket
+ * file of that name to which nobody listens is removed first; the own one is at the
+ * close, unless another has taken its name. Never suspends.
+ * Returns as an_listen(); -EADDRINUSE when somebody listens, or the name is another
+ * file's; -ENAMETOOLONG above 107 bytes. */
 AN_API int an_listen_unix(const char *path, const an_listen_opts *opts,
 			  an_listener **ret);
 
-/* Takes over a listening descriptor (socket activation). On failure it is the caller's
- * still. */
+/* Takes over a listening descriptor (socket activation), makes it non-blocking and
+ * closes it in the end. On failure it is the caller's still. Never suspends.
+ * Returns 0; -EINVAL when it does not listen; -ENOTSOCK, -EBADF; -ENOMEM;
+ * AN_ERR_NO_TASK. */
 AN_API int an_listen_fd(int fd, const an_listen_opts *opts, an_listener **ret);
 
 /* Waits for a connection. Suspends. Out of descriptors (EMFILE, ENFILE, ENOBUFS,
  * ENOMEM), it waits 100 ms and tries again; connections that were aborted in the queue
  * are passed over. With opts.tls the caller starts TLS on the stream in the task that
- * serves it, not here: a stalled handshake must not hold up others.
- * Returns 0 and a stream; -ECANCELED; AN_ERR_CLOSED when the listener was closed. */
+ * serves it, not here: a stalled handshake must not hold up others. Several tasks may
+ * wait and are served in order. A connection that was handed over is returned even if
+ * the task is cancelled in the same turn.
+ * Returns 0 and a stream; -ECANCELED; AN_ERR_CLOSED when the listener was closed while
+ * the task was parked in it; AN_ERR_NO_TASK. */
 AN_API AN_SUSPENDS int an_accept(an_listener *l, an_stream **ret);
 
 /* The context given in opts.tls, borrowed; NULL for none. */

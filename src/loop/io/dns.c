@@ -86,7 +86,7 @@ static an__workers workers = AN__WORKERS_INIT(THREADS, "an-resolve");
 static pthread_mutex_t process_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned resolvers; /* under the lock: the last one's end stops the threads */
 
-/* ---- the cache ---------------------------------------------------------------------- */
+/* ---- the cache ------------------------------------------------------------------- */
 
 static void forget(struct resolver *rs, struct cached *c)
 {
@@ -149,7 +149,7 @@ static void remember(struct resolver *rs, struct query *q)
 		forget(rs, an__container(rs->cache.prev, struct cached, node));
 }
 
-/* ---- a query, on its thread --------------------------------------------------------- */
+/* ---- a query, on its thread ------------------------------------------------------ */
 
 static int error_of(int code)
 {
@@ -223,7 +223,7 @@ static void ask(an__work *work)
 		query_free(q);
 }
 
-/* ---- a query, on its loop ----------------------------------------------------------- */
+/* ---- a query, on its loop -------------------------------------------------------- */
 
 struct asker {
 	an__waiter waiter;
@@ -322,7 +322,7 @@ static int join_query(struct query *q, an_addresses **ret)
 	return r;
 }
 
-/* ---- the resolver ------------------------------------------------------------------- */
+/* ---- the resolver ---------------------------------------------------------------- */
 
 static void resolver_free(void *value)
 {

@@ -1,8 +1,12 @@
 libasyncnet_internal_la_SOURCES += \
 	%D%/address.c \
+	%D%/connect.c \
 	%D%/dns.c \
 	%D%/dns.h \
+	%D%/listener.c \
 	%D%/offload.c \
+	%D%/socket.c \
+	%D%/socket.h \
 	%D%/stream-private.h \
 	%D%/stream-read.c \
 	%D%/stream-write.c \

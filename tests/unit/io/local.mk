@@ -7,3 +7,11 @@ tests_unit_io_test_offload_LDADD = $(TEST_LIBS)
 check_PROGRAMS += tests/unit/io/test-dns
 tests_unit_io_test_dns_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_dns_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/io/test-listener
+tests_unit_io_test_listener_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_listener_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/io/test-connect
+tests_unit_io_test_connect_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_connect_LDADD = $(TEST_LIBS)

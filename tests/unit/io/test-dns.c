@@ -13,7 +13,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* ---- a resolver of our own ---------------------------------------------------------- */
+/* ---- a resolver of our own ------------------------------------------------------- */
 
 static atomic_int asked;
 static sem_t begun, go_on;
@@ -67,7 +67,7 @@ static bool is(const an_address *a, const char *text)
 	       !strcmp(buf, text);
 }
 
-/* ---- without a thread --------------------------------------------------------------- */
+/* ---- without a thread ------------------------------------------------------------ */
 
 TASK_TEST(digits_are_answered_at_once)
 {
@@ -140,7 +140,7 @@ static void outside_a_task_it_is_an_error(void **state)
 	assert_null(an_addresses_free(NULL));
 }
 
-/* ---- with threads ------------------------------------------------------------------- */
+/* ---- with threads ---------------------------------------------------------------- */
 
 TASK_TEST(a_name_is_asked_for_and_kept)
 {

@@ -1,0 +1,398 @@
+/* Connecting: Happy Eyeballs over TCP (RFC 8305), and UNIX sockets. L3.
+ *
+ * One task runs a race: it starts an attempt, parks until one of those under way has an
+ * outcome or the next may be started beside them, and so on. Events only mark an
+ * attempt and wake the task, so that all decisions and all cleaning up are in one
+ * place, which a cancellation passes as well.
+ *
+ * An attempt's life:
+ *
+ *	IDLE -> UNDER_WAY -> SETTLED (the event fired) -> OVER (closed, or the winner's)
+ */
+#include "config.h"
+
+#include <asyncnet/error.h>
+#include <asyncnet/net.h>
+
+#include "loop/core/loop.h"
+#include "loop/core/wait.h"
+#include "loop/io/dns.h"
+#include "loop/io/socket.h"
+#include "loop/io/stream.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_TIMEOUT (10 * AN_SECOND)
+#define DEFAULT_ATTEMPT_DELAY (250 * AN_MILLISECOND) /* RFC 8305 section 8 */
+
+/* A UNIX socket whose queue is full says EAGAIN and cannot be polled for room. */
+#define UNIX_RETRY (5 * AN_MILLISECOND)
+
+enum attempt_state {
+	ATTEMPT_IDLE,
+	ATTEMPT_UNDER_WAY,
+	ATTEMPT_SETTLED,
+	ATTEMPT_OVER,
+};
+
+struct attempt {
+	struct race *race;
+	const an_address *address;
+	struct event event;
+	enum attempt_state state;
+	int fd;
+};
+
+struct race {
+	an__waiter waiter;
+	struct event_base *base;
+	const an_addresses *bind_to; /* NULL: any */
+	size_t count, started, under_way;
+	int winner; /* a descriptor, or -1 */
+	int error;  /* to be told when all have failed */
+	struct attempt attempts[];
+};
+
+/* ---- one attempt ----------------------------------------------------------------- */
+
+static void on_settled(evutil_socket_t fd, short events, void *arg)
+{
+	struct attempt *a = arg;
+
+	(void)fd;
+	(void)events;
+	a->state = ATTEMPT_SETTLED;
+	an__wake(&a->race->waiter, 0);
+}
+
+/* A missing route or address family of this machine says little about the server:
+ * another address's error replaces it. */
+static bool is_local(int error)
+{
+	return error == -ENETUNREACH || error == -EADDRNOTAVAIL ||
+	       error == -EAFNOSUPPORT || error == -EACCES || error == -EPERM;
+}
+
+static void fail(struct race *race, struct attempt *a, int error)
+{
+	if (a->fd >= 0)
+		close(a->fd);
+	a->fd = -1;
+	a->state = ATTEMPT_OVER;
+	if (!race->error || (is_local(race->error) && !is_local(error)))
+		race->error = error;
+}
+
+/* With a port of the ephemeral range and nobody listening, TCP can connect a socket to
+ * itself. */
+static bool is_self(int fd, const an_address *to)
+{
+	struct sockaddr_storage own;
+	socklen_t length = sizeof own;
+	const struct sockaddr_in *a = (const void *)&own, *b = (const void *)&to->storage;
+	const struct sockaddr_in6 *a6 = (const void *)&own,
+				  *b6 = (const void *)&to->storage;
+
+	if (getsockname(fd, (struct sockaddr *)&own, &length) < 0)
+		return false;
+	if (own.ss_family == AF_INET)
+		return a->sin_port == b->sin_port &&
+		       a->sin_addr.s_addr == b->sin_addr.s_addr;
+	return a6->sin6_port == b6->sin6_port &&
+	       !memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof a6->sin6_addr);
+}
+
+static void win(struct race *race, struct attempt *a)
+{
+	if (is_self(a->fd, a->address)) {
+		fail(race, a, -ECONNREFUSED);
+		return;
+	}
+	race->winner = a->fd;
+	a->fd = -1;
+	a->state = ATTEMPT_OVER;
+}
+
+static int bind_local(const struct race *race, const struct attempt *a)
+{
+	const an_addresses *b = race->bind_to;
+
+	if (!b)
+		return 0;
+	for (size_t i = 0; i < b->count; i++) {
+		const an_address *from = &b->list[i];
+
+		if (from->storage.ss_family != a->address->storage.ss_family)
+			continue;
+		return bind(a->fd, (const struct sockaddr *)&from->storage,
+			    from->length) < 0
+			       ? -errno
+			       : 0;
+	}
+	return -EADDRNOTAVAIL;
+}
+
+/* Returns 0 when it is connected; -EINPROGRESS; another error. */
+static int open_socket(const struct race *race, struct attempt *a)
+{
+	const an_address *to = a->address;
+	int on = 1, r;
+
+	a->fd = an__socket(to->storage.ss_family);
+	if (a->fd < 0)
+		return a->fd;
+	setsockopt(a->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	r = bind_local(race, a);
+	if (r < 0)
+		return r;
+	do
+		r = connect(a->fd, (const struct sockaddr *)&to->storage, to->length);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : 0;
+}
+
+static void start(struct race *race)
+{
+	struct attempt *a = &race->attempts[race->started++];
+	int r = open_socket(race, a);
+
+	if (r == 0) {
+		win(race, a);
+		return;
+	}
+	if (r != -EINPROGRESS) {
+		fail(race, a, r);
+		return;
+	}
+	event_assign(&a->event, race->base, a->fd, EV_WRITE, on_settled, a);
+	if (event_add(&a->event, NULL) < 0) {
+		fail(race, a, -ENOMEM);
+		return;
+	}
+	a->state = ATTEMPT_UNDER_WAY;
+	race->under_way++;
+}
+
+/* Looks at those whose event has fired. Returns whether one has failed. */
+static bool settle(struct race *race)
+{
+	bool failed = false;
+
+	for (size_t i = 0; i < race->started && race->winner < 0; i++) {
+		struct attempt *a = &race->attempts[i];
+		socklen_t size = sizeof(int);
+		int error = 0;
+
+		if (a->state != ATTEMPT_SETTLED)
+			continue;
+		race->under_way--;
+		if (getsockopt(a->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+			error = errno;
+		if (error)
+			fail(race, a, -error);
+		else
+			win(race, a);
+		failed |= race->winner < 0;
+	}
+	return failed;
+}
+
+/* ---- the race -------------------------------------------------------------------- */
+
+/* RFC 8305 section 4: the families alternate, beginning with that of the first address,
+ * each in the order of the resolver. */
+static struct race *race_new(const an_addresses *list, const an_addresses *bind_to)
+{
+	struct race *race =
+		calloc(1, sizeof *race + list->count * sizeof race->attempts[0]);
+	int first = list->list[0].storage.ss_family;
+	size_t next[2] = { 0, 0 }, n = 0;
+
+	if (!race)
+		return NULL;
+	race->base = an_loop_base(an_loop_current());
+	race->bind_to = bind_to;
+	race->winner = -1;
+	race->count = list->count;
+	for (int turn = 0; n < list->count; turn ^= 1) {
+		size_t *i = &next[turn];
+
+		while (*i < list->count &&
+		       (list->list[*i].storage.ss_family == first) == (turn == 1))
+			(*i)++;
+		if (*i == list->count)
+			continue;
+		race->attempts[n++] = (struct attempt){ .race = race,
+							.address = &list->list[(*i)++],
+							.fd = -1 };
+	}
+	return race;
+}
+
+static void race_free(struct race *race)
+{
+	for (size_t i = 0; i < race->started; i++) {
+		struct attempt *a = &race->attempts[i];
+
+		if (a->state == ATTEMPT_UNDER_WAY)
+			event_del(&a->event);
+		if (a->fd >= 0)
+			close(a->fd);
+	}
+	if (race->winner >= 0)
+		close(race->winner);
+	free(race);
+}
+
+/* Returns 0 with a winner, or the error of the race. */
+static int run_race(struct race *race, an_duration delay)
+{
+	an_duration next = 0; /* when another attempt may be started */
+	int r;
+
+	while (race->winner < 0) {
+		bool more = race->started < race->count;
+
+		if (more && (!race->under_way || next <= an_now())) {
+			start(race);
+			next = an_now() + delay;
+			continue;
+		}
+		if (!more && !race->under_way)
+			return race->error;
+		r = an__wait_until(&race->waiter, NULL, more ? next : AN_FOREVER);
+		if (r < 0 && r != -ETIMEDOUT)
+			return r;
+		/* After a failure the next does not wait (section 5). */
+		if (settle(race))
+			next = 0;
+	}
+	return 0;
+}
+
+static int race_to(const an_addresses *list, const an_connect_opts *opts, int *ret_fd)
+{
+	an_addresses *bind_to = NULL;
+	struct race *race;
+	int r;
+
+	if (opts->bind_host) {
+		r = an__resolve_inline(opts->bind_host, "0", false, &bind_to);
+		if (r < 0)
+			return r == -ENOENT ? AN_ERR_NAME : r;
+	}
+	race = race_new(list, bind_to);
+	r = race ? run_race(race, opts->attempt_delay > 0 ? opts->attempt_delay
+							  : DEFAULT_ATTEMPT_DELAY)
+		 : -ENOMEM;
+	if (r == 0) {
+		*ret_fd = race->winner;
+		race->winner = -1;
+	}
+	if (race)
+		race_free(race);
+	an_addresses_free(bind_to);
+	return r;
+}
+
+static int connect_tcp(const char *host, const char *service, const an_connect_opts *opts,
+		       int *ret_fd)
+{
+	an_addresses *list;
+	an_timeout limit;
+	int r;
+
+	an_timeout_begin(&limit, opts->timeout > 0 ? opts->timeout : DEFAULT_TIMEOUT);
+	r = an_resolve(host, service, &list);
+	if (r == 0) {
+		r = race_to(list, opts, ret_fd);
+		an_addresses_free(list);
+	}
+	return an_timeout_end(&limit, r);
+}
+
+/* ---- UNIX sockets ---------------------------------------------------------------- */
+
+static int connect_path(const char *path, const an_connect_opts *opts, int *ret_fd)
+{
+	an_timeout limit;
+	an_address a;
+	int r = an__address_unix(path, &a), fd;
+
+	if (r < 0)
+		return r;
+	fd = an__socket(AF_UNIX);
+	if (fd < 0)
+		return fd;
+	an_timeout_begin(&limit, opts->timeout > 0 ? opts->timeout : DEFAULT_TIMEOUT);
+	do {
+		r = connect(fd, (struct sockaddr *)&a.storage, a.length) < 0 ? -errno : 0;
+		if (r == -EAGAIN && an_sleep(UNIX_RETRY) < 0)
+			r = -ECANCELED;
+	} while (r == -EAGAIN || r == -EINTR);
+	r = an_timeout_end(&limit, r);
+	if (r < 0)
+		close(fd);
+	else
+		*ret_fd = fd;
+	return r;
+}
+
+/* ---- the calls ------------------------------------------------------------------- */
+
+/* Takes the descriptor over in every case. */
+static int finish(int fd, const char *tls_host, const an_connect_opts *opts,
+		  an_stream **ret)
+{
+	an_stream *s;
+	int r = an__stream_new_socket(fd, &opts->stream, &s);
+
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	if (opts->tls) {
+		r = an_stream_start_tls(s, opts->tls,
+					opts->tls_host ? opts->tls_host : tls_host);
+		if (r < 0) {
+			an_stream_close(s);
+			return r;
+		}
+	}
+	*ret = s;
+	return 0;
+}
+
+int an_connect(const char *host, const char *service, const an_connect_opts *opts,
+	       an_stream **ret)
+{
+	static const an_connect_opts defaults;
+	int r = an__wait_check(), fd = -1;
+
+	if (r < 0)
+		return r;
+	if (!opts)
+		opts = &defaults;
+	r = connect_tcp(host, service, opts, &fd);
+	return r < 0 ? r : finish(fd, host, opts, ret);
+}
+
+int an_connect_unix(const char *path, const an_connect_opts *opts, an_stream **ret)
+{
+	static const an_connect_opts defaults;
+	int r = an__wait_check(), fd = -1;
+
+	if (r < 0)
+		return r;
+	if (!opts)
+		opts = &defaults;
+	r = connect_path(path, opts, &fd);
+	return r < 0 ? r : finish(fd, NULL, opts, ret);
+}
