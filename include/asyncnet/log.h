@@ -82,7 +82,8 @@ typedef struct an_log_opts {
 	an_log_format format;	  /* wherever the lines go */
 	an_log_overflow overflow; /* see there */
 	/* Bytes for each loop, rounded up to a power of two with room for at least four
-	 * messages; at most 1 GiB. 0: 1 MiB, some 10000 lines. */
+	 * messages; at most 1 GiB. 0: 1 MiB, some 10000 lines: what is logged in one turn
+	 * of the loop has to fit, since only between turns is the ring handed over. */
 	size_t ring_size;
 	/* Bytes of a message, escapes counted; what is beyond is cut, and a mark says so.
 	 * 64 to 32768; 0: 4096, more than a line for people should have. */
@@ -157,7 +158,7 @@ static inline bool an_log_enabled(const an_logger *logger, an_log_level level)
 }
 
 /* Logs a line without looking at the level's limit; the macros below do that first.
- * `file` may be NULL: no place is shown. It and the format are not kept. The format is
+ * `logger` must not be NULL; `file` may be: no place is shown. It and the format are not kept. The format is
  * printf's; %d %i %u %x %X %s %c %p with the flags - and 0, widths, a string's precision
  * and lengths are fast; the first other one and all behind it go to vsnprintf. %m is the
  * caller's errno; errno is left as it was.

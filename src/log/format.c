@@ -268,7 +268,7 @@ static bool known(const struct spec *s)
  * or NULL when the conversion is not known here; no argument has been taken then. */
 static const char *scan_spec(const char *p, struct spec *s, unsigned *stars)
 {
-	*s = (struct spec){ .precision = -1 };
+	*s = (struct spec){ .precision = -1, .conversion = '?' };
 	*stars = 0;
 	for (;; p++) {
 		if (*p == '-')
@@ -398,6 +398,10 @@ size_t an__log_format(char *dst, size_t cap, const char *format, va_list ap_in)
 			continue;
 		}
 		format = scan_spec(percent + 1, &s, &stars);
+		if (!s.conversion) { /* the format ends too early */
+			put(&o, percent, strlen(percent));
+			break;
+		}
 		if (!format) {
 			put_rest(&o, percent, &ap);
 			break;
