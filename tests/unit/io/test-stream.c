@@ -2,11 +2,13 @@
  * test decides what is sent when. */
 #include "config.h"
 
+#include "tests/support/fail-alloc.h"
 #include "tests/support/program.h"
 #include "tests/support/run.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -24,6 +26,8 @@ static int socket_pair(int type, const an_stream_opts *opts, an_stream **ret_s,
 	if (socketpair(AF_UNIX, type | SOCK_NONBLOCK, 0, fd))
 		return -errno;
 	r = an_stream_new(fd[0], opts, ret_s);
+	if (r)
+		close(fd[0]);
 	*ret_fd = fd[1];
 	return r;
 }
@@ -983,6 +987,72 @@ TASK_TEST(what_is_no_descriptor_makes_no_stream)
 	return 0;
 }
 
+/* ---- lack of memory ----------------------------------------------------------------- */
+
+/* A conversation in which the n-th allocation fails, libevent's included. Whatever failed, nothing
+ * that was taken is lost and nothing that was refused was done. */
+static int converse(an_stream *s, int fd)
+{
+	const char *data;
+	char buf[100];
+	size_t n;
+	int r;
+
+	r = an_stream_write(s, "request\n", 8);
+	if (!r)
+		r = an_stream_drain(s);
+	if (r) {
+		CHECK_EQUAL(read(fd, buf, sizeof buf), -1);
+		return r;
+	}
+	CHECK_EQUAL(read(fd, buf, sizeof buf), 8);
+	CHECK_EQUAL(write(fd, "first\nrest", 10), 10);
+	r = an_stream_read_line(s, &data, &n);
+	if (r == -ENOMEM)
+		r = an_stream_read_line(s, &data, &n);
+	if (r)
+		return r;
+	CHECK(n == 6 && memcmp(data, "first\n", 6) == 0);
+	/* Here it has to wait for what comes. */
+	struct halves h = { fd, "more", 4, 0 };
+	r = an_spawn(send_halves, &h, NULL, NULL);
+	if (r)
+		return r;
+	r = an_stream_read_exactly(s, buf, 8);
+	if (r == -ENOMEM)
+		r = an_stream_read_exactly(s, buf, 8);
+	if (r)
+		return r;
+	CHECK(memcmp(buf, "restmore", 8) == 0);
+	return 0;
+}
+
+TASK_TEST(every_lack_of_memory_is_survived)
+{
+	bool failed = true;
+	size_t rounds = 0;
+
+	for (size_t i = 1; failed && i < 1000; i++) {
+		an_stream *s = NULL;
+		int fd = -1, r;
+
+		an__test_fail_allocation(i);
+		r = socket_pair(SOCK_STREAM, NULL, &s, &fd);
+		if (!r)
+			r = converse(s, fd);
+		failed = an__test_allocation_failed();
+		rounds += failed;
+		CHECK(r == 0 || r == -ENOMEM);
+		CHECK(failed || r == 0);
+		CHECK_EQUAL(an_sleep(AN_SECOND), 0);
+		an_stream_close(s);
+		close(fd);
+	}
+	fprintf(stderr, "# %zu allocations failed in turn\n", rounds);
+	CHECK(!failed && rounds >= 7);
+	return 0;
+}
+
 static void outside_a_loop_there_are_no_streams(void **state)
 {
 	an_stream *s = NULL;
@@ -1024,6 +1094,26 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_parked_pipe_writer_sees_the_reader_go),
 	cmocka_unit_test(addresses_are_written_and_cut),
 	cmocka_unit_test(what_is_no_descriptor_makes_no_stream),
+	cmocka_unit_test(every_lack_of_memory_is_survived),
 	cmocka_unit_test(outside_a_loop_there_are_no_streams),
 };
-TEST_MAIN("stream", tests)
+
+/* These are turned to the failing ones by the linker, as the library's own calls are. */
+static void *allocate(size_t n)
+{
+	return malloc(n);
+}
+
+static void *reallocate(void *p, size_t n)
+{
+	return realloc(p, n);
+}
+
+static int libevent_fails_too(void **state)
+{
+	(void)state;
+	event_set_mem_functions(allocate, reallocate, free);
+	return 0;
+}
+
+TEST_MAIN_WITH("stream", tests, libevent_fails_too, NULL)
