@@ -1,4 +1,5 @@
 libasyncnet_internal_la_SOURCES += \
+	%D%/client.c \
 	%D%/close.c \
 	%D%/conn.c \
 	%D%/conn.h \

@@ -1,8 +1,12 @@
 check_PROGRAMS += \
+	tests/unit/ws/test-conn \
 	tests/unit/ws/test-frame \
 	tests/unit/ws/test-handshake \
 	tests/unit/ws/test-session \
 	tests/unit/ws/test-utf8
+
+tests_unit_ws_test_conn_CFLAGS = $(TEST_CFLAGS)
+tests_unit_ws_test_conn_LDADD = $(TEST_LIBS)
 
 tests_unit_ws_test_frame_CFLAGS = $(TEST_CFLAGS)
 tests_unit_ws_test_frame_LDADD = $(TEST_LIBS)
