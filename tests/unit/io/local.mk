@@ -15,3 +15,10 @@ tests_unit_io_test_listener_LDADD = $(TEST_LIBS)
 check_PROGRAMS += tests/unit/io/test-connect
 tests_unit_io_test_connect_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_connect_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/io/test-stream tests/unit/io/test-tls
+tests_unit_io_test_stream_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_stream_LDADD = $(TEST_LIBS)
+tests_unit_io_test_stream_LDFLAGS = $(FAIL_ALLOC)
+tests_unit_io_test_tls_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_tls_LDADD = $(TEST_LIBS)
