@@ -89,7 +89,8 @@ typedef struct an_log_opts {
 	 * 64 to 32768; 0: 4096, more than a line for people should have. */
 	size_t max_message;
 	/* How long a line may wait for others to leave with; AN_LOG_WARN and above do
-	 * not wait. 0: 10 ms, which makes at most 100 hand-overs a second. */
+	 * not wait. At most an hour; 0: 10 ms, which makes at most 100 hand-overs a
+	 * second. */
 	an_duration delay;
 	unsigned mode; /* of a new file, less the umask; 0: 0640 */
 } an_log_opts;
@@ -132,7 +133,8 @@ AN_API an_log_level an_log_set_level(an_logger *logger, an_log_level level);
  * Returns 0; AN_ERR_MISUSE when called from a hook. */
 AN_API int an_log_install_trace(an_logger *logger);
 
-/* What a logger has done, counted since it was made. */
+/* What a logger has done, counted since it was made, or since the fork that made this
+ * process. */
 typedef struct an_log_metrics {
 	uint64_t records; /* lines that were taken */
 	uint64_t dropped; /* lines that were not: no room, or logged by the sink itself */
@@ -149,7 +151,7 @@ typedef struct an_log_metrics {
  * quiet logger. */
 AN_API void an_log_get_metrics(an_logger *logger, an_log_metrics *ret);
 
-/* ---- call sites -------------------------------------------------------------------- */
+/* ---- call sites ------------------------------------------------------------------ */
 
 /* Whether a line of that level would be logged: one load and compare. NULL: no. */
 static inline bool an_log_enabled(const an_logger *logger, an_log_level level)
@@ -158,10 +160,10 @@ static inline bool an_log_enabled(const an_logger *logger, an_log_level level)
 }
 
 /* Logs a line without looking at the level's limit; the macros below do that first.
- * `logger` must not be NULL; `file` may be: no place is shown. It and the format are not kept. The format is
- * printf's; %d %i %u %x %X %s %c %p with the flags - and 0, widths, a string's precision
- * and lengths are fast; the first other one and all behind it go to vsnprintf. %m is the
- * caller's errno; errno is left as it was.
+ * `logger` must not be NULL; `file` may be: no place is shown. It and the format are not
+ * kept. The format is printf's; %d %i %u %x %X %s %c %p with the flags - and 0, widths, a
+ * string's precision and lengths are fast; the first other one and all behind it go to
+ * vsnprintf. %m is the caller's errno; errno is left as it was.
  * Never suspends. In a loop it does not block, except as `overflow` says and for
  * AN_LOG_FATAL, which is written, with all that was logged before it, when the call
  * returns. Needs 1 KiB of stack, with floating point 8 KiB. */

@@ -54,8 +54,8 @@ struct an__log_lane {
 	bool urgent;	   /* do not gather */
 	bool stop;	   /* end when all is written */
 	an_duration pause; /* the next one; 0: the last write succeeded */
-	an__waiters
-		flushers; /* tasks in flush, each with its target; the lane wakes them */
+	/* Tasks in flush, each with its target; the lane wakes them after a write. */
+	an__waiters flushers;
 	an__waiters stoppers; /* tasks in stop; woken by the lane's end */
 	size_t target;	      /* the worker's job, and what came of it */
 	int result;
@@ -96,8 +96,7 @@ bool an__log_lane_open(const an__log_lane *lane)
 	return !lane->source->direct;
 }
 
-/* ---- the task -------------------------------------------------------------------------
- */
+/* ---- the task -------------------------------------------------------------------- */
 
 static bool has_work(an__log_lane *lane)
 {
@@ -243,8 +242,7 @@ static int lane_main(void *arg)
 	return 0;
 }
 
-/* ---- made and freed -------------------------------------------------------------------
- */
+/* ---- made and freed -------------------------------------------------------------- */
 
 static void lane_free(an__log_lane *lane)
 {
@@ -353,8 +351,7 @@ void an__log_lane_close(an__log *log)
 			kick(lane);
 }
 
-/* ---- what tasks do --------------------------------------------------------------------
- */
+/* ---- what tasks do --------------------------------------------------------------- */
 
 static void lane_wrote_one(an__log_lane *lane, an_log_level level)
 {

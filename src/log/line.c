@@ -40,8 +40,7 @@ void an__log_liner_done(an__log_liner *l)
 	l->text = l->raw = NULL;
 }
 
-/* ---- time -----------------------------------------------------------------------------
- */
+/* ---- time ------------------------------------------------------------------------ */
 
 /* The civil date of a day counted from 1970-01-01, in the Gregorian calendar. Years are
  * counted from March, so that the leap day is their last, and in eras of 400 years, which
@@ -99,8 +98,7 @@ static char *put_time(an__log_liner *l, char *p, int64_t time)
 	return p + 27;
 }
 
-/* ---- escaping -------------------------------------------------------------------------
- */
+/* ---- escaping -------------------------------------------------------------------- */
 
 #define EACH_BYTE(b) (0x0101010101010101u * (uint64_t)(b))
 
@@ -231,8 +229,7 @@ static size_t escape(const char *src, size_t n, bool json, bool more, char *dst,
 	return len;
 }
 
-/* ---- the line -------------------------------------------------------------------------
- */
+/* ---- the line -------------------------------------------------------------------- */
 
 static char *put(char *p, const char *text)
 {

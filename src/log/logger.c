@@ -40,8 +40,7 @@ int64_t an__log_time(void)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-/* ---- fork and exit --------------------------------------------------------------------
- */
+/* ---- fork and exit --------------------------------------------------------------- */
 
 static void before_fork(void)
 {
@@ -67,11 +66,16 @@ static void forget(an__log *log)
 		an__log_ring_clear(&source->ring);
 		source->gap = 0;
 		source->direct = true;
+		source->records = source->dropped = 0;
 	}
 	log->batch.len = log->batch.off = 0;
 	log->batch_records = 0;
 	log->writing = log->report = false;
 	log->failures = 0;
+	log->written = log->batches = log->errors = 0;
+	log->past_records = log->past_dropped = log->refused = 0;
+	log->sink.bytes = log->sink.reopens = log->sink.open_errors = 0;
+	log->bytes = log->reopens = log->open_errors = 0;
 	pthread_cond_init(&log->idle, NULL);
 }
 
@@ -112,8 +116,7 @@ __attribute__((destructor)) static void write_at_exit(void)
 	pthread_mutex_unlock(&all_lock);
 }
 
-/* ---- made and freed -------------------------------------------------------------------
- */
+/* ---- made and freed -------------------------------------------------------------- */
 
 static int fill_in(an_log_opts *o)
 {
@@ -128,7 +131,7 @@ static int fill_in(an_log_opts *o)
 	if (o->level < AN_LOG_TRACE || o->level > AN_LOG_OFF || o->format > AN_LOG_JSON ||
 	    o->overflow > AN_LOG_BLOCK || o->max_message < MESSAGE_MIN ||
 	    o->max_message > MESSAGE_MAX || o->ring_size > RING_MAX || o->fd < 0 ||
-	    o->delay < 0)
+	    o->delay < 0 || o->delay > AN_HOUR)
 		return -EINVAL;
 	if (o->ring_size < 4 * (o->max_message + AN__LOG_LINE_EXTRA))
 		o->ring_size = 4 * (o->max_message + AN__LOG_LINE_EXTRA);
@@ -241,8 +244,7 @@ an_logger *an_log_free(an_logger *logger)
 	return NULL;
 }
 
-/* ---- logging --------------------------------------------------------------------------
- */
+/* ---- logging --------------------------------------------------------------------- */
 
 /* On a thread without a loop, or whose lane has ended. Without `wait`, it is left to a
  * thread that is writing just then. */
@@ -251,12 +253,13 @@ static void emit_directly(an__log *log, an__log_place *place, bool wait,
 {
 	an__log_source *shared = log->shared;
 	an_task *task = an_current();
-	int r = 0;
+	int r = 0, saved = errno;
 
 	place->task = task ? an_task_name(task) : NULL;
 	pthread_mutex_lock(&log->lock);
 	for (;;) {
 		/* Built again after a wait, when others have used the same buffer. */
+		errno = saved;
 		size_t len = an__log_liner_build(&shared->liner, place, format, ap);
 		size_t tail = an__log_ring_tail(&shared->ring);
 
@@ -318,8 +321,7 @@ static void emit_message(an__log *log, an__log_place *place, const char *format,
 	va_end(ap);
 }
 
-/* ---- the rest -------------------------------------------------------------------------
- */
+/* ---- the rest -------------------------------------------------------------------- */
 
 int an_log_flush(an_logger *logger)
 {

@@ -27,11 +27,9 @@ typedef struct an__log_source {
 	an__list node; /* in log->sources; under the lock */
 	an__log_ring ring;
 	an__log_liner liner;
-	uint32_t gap; /* records dropped since the last one that was taken; the producer's
-		       */
-	bool direct;  /* nothing empties the ring any more: the producer writes itself */
-	bool orphaned; /* its loop has ended and its lines could not be written; the
-			  logger's */
+	uint32_t gap;  /* the producer's: dropped since the last one that was taken */
+	bool direct;   /* nothing empties the ring any more: the producer writes itself */
+	bool orphaned; /* its loop has ended, but not all could be written */
 	_Atomic uint64_t records, dropped; /* written by the producer */
 } an__log_source;
 
@@ -44,7 +42,7 @@ typedef struct an__log {
 
 	pthread_mutex_t lock;
 	pthread_cond_t idle; /* `writing` was cleared */
-	bool writing;
+	bool writing;	     /* set by the one thread that uses batch and sink */
 	_Atomic bool closed; /* an_log_free() was called; nothing is written any more */
 	an__list sources;
 	an__log_source *shared; /* of threads without a loop */
@@ -66,10 +64,12 @@ typedef struct an__log {
 	_Atomic uint64_t refused;	      /* logged by the sink itself */
 } an__log;
 
-/* ---- logger.c -------------------------------------------------------------------------
- */
+/* ---- logger.c -------------------------------------------------------------------- */
 
+/* Now, in ns since 1970, UTC. */
 int64_t an__log_time(void);
+
+/* Gives up one of `users`; the last one frees it. */
 void an__log_unref(an__log *log);
 
 static inline an__log *an__log_of(an_logger *logger)
@@ -77,8 +77,7 @@ static inline an__log *an__log_of(an_logger *logger)
 	return an__container(logger, an__log, pub);
 }
 
-/* ---- writer.c -------------------------------------------------------------------------
- */
+/* ---- writer.c -------------------------------------------------------------------- */
 
 /* A source with a ring of `size` bytes, in the logger's list. Returns 0; -ENOMEM. */
 int an__log_source_new(an__log *log, size_t size, an__log_source **ret);
@@ -105,8 +104,8 @@ void an__log_source_put_gap(an__log_source *source);
 /* Writes until the source's ring is written up to `target`, and whatever else comes
  * before it in time; blocks. When another thread is writing it waits for it, or, without
  * `wait`, leaves the rest to it. Returns 0; the error of the first write that fails.
- * Takes the lock; the second form is called with it held, and lets go of it in between.
- */
+ * Takes the lock; the second form is called with it held, and lets go of it in
+ * between. */
 int an__log_write_to(an__log *log, an__log_source *source, size_t target, bool wait);
 int an__log_write_to_locked(an__log *log, an__log_source *source, size_t target,
 			    bool wait);
@@ -117,8 +116,7 @@ int an__log_write_all(an__log *log);
 /* Whether this thread is inside the sink of this logger. */
 bool an__log_in_sink(const an__log *log);
 
-/* ---- lane.c ---------------------------------------------------------------------------
- */
+/* ---- lane.c ---------------------------------------------------------------------- */
 
 typedef struct an__log_lane an__log_lane;
 

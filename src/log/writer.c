@@ -27,8 +27,7 @@ bool an__log_in_sink(const an__log *log)
 	return in_sink == log;
 }
 
-/* ---- sources --------------------------------------------------------------------------
- */
+/* ---- sources --------------------------------------------------------------------- */
 
 int an__log_source_new(an__log *log, size_t size, an__log_source **ret)
 {
@@ -128,8 +127,7 @@ void an__log_source_put_gap(an__log_source *source)
 		source->gap = 0;
 }
 
-/* ---- collecting -----------------------------------------------------------------------
- */
+/* ---- collecting ------------------------------------------------------------------ */
 
 static size_t room(const an__log *log)
 {
@@ -219,8 +217,7 @@ static bool collect(an__log *log)
 	return log->batch.len > 0;
 }
 
-/* ---- writing --------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------- */
 
 static void failed(an__log *log, int r)
 {

@@ -18,7 +18,7 @@ static an_logger *file_logger(const an_log_opts *opts)
 	return log;
 }
 
-/* ---- levels ----------------------------------------------------------------------- */
+/* ---- levels ---------------------------------------------------------------------- */
 
 static void lines_below_the_limit_are_not_logged_nor_their_arguments_evaluated(
 	void **state)
@@ -58,7 +58,7 @@ static void options_outside_the_limits_are_refused(void **state)
 	assert_null(an_log_free(NULL));
 }
 
-/* ---- without a loop --------------------------------------------------------------- */
+/* ---- without a loop -------------------------------------------------------------- */
 
 static void without_a_loop_a_line_is_written_by_its_call(void **state)
 {
@@ -75,7 +75,7 @@ static void without_a_loop_a_line_is_written_by_its_call(void **state)
 	an_log_free(log);
 }
 
-/* ---- on a loop -------------------------------------------------------------------- */
+/* ---- on a loop ------------------------------------------------------------------- */
 
 static int log_then_flush(void *arg)
 {
@@ -260,7 +260,7 @@ static void nothing_suspends_outside_a_task(void **state)
 	an_log_free(log);
 }
 
-/* ---- a full ring ------------------------------------------------------------------ */
+/* ---- a full ring ----------------------------------------------------------------- */
 
 #define FLOOD 20000
 
@@ -337,7 +337,7 @@ static void with_block_warnings_are_written_and_none_is_dropped(void **state)
 	an_log_free(log);
 }
 
-/* ---- failing writes --------------------------------------------------------------- */
+/* ---- failing writes -------------------------------------------------------------- */
 
 static void limit_files(rlim_t size)
 {
@@ -508,7 +508,7 @@ static void a_line_that_was_begun_in_the_old_file_is_whole_in_the_new_one(void *
 	an_log_free(log);
 }
 
-/* ---- processes -------------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------- */
 
 static int fork_in_task(void *arg)
 {
@@ -519,7 +519,8 @@ static int fork_in_task(void *arg)
 	pid_t pid = fork();
 	if (pid == 0) {
 		an_info(arg, "child");
-		_exit(log_metrics(arg).queued != 0);
+		an_log_metrics m = log_metrics(arg);
+		_exit(m.queued != 0 || m.records != 1 || m.written != 1);
 	}
 	CHECK_EQUAL(waitpid(pid, &status, 0), pid);
 	CHECK_EQUAL(status, 0);
@@ -565,7 +566,7 @@ static void exit_in_a_task_loses_nothing(void **state)
 	an_log_free(log);
 }
 
-/* ---- messages of the library ------------------------------------------------------ */
+/* ---- messages of the library ----------------------------------------------------- */
 
 static void messages_of_the_library_can_be_sent_to_a_logger(void **state)
 {

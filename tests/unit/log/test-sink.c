@@ -66,7 +66,7 @@ static an_logger *function_logger(struct seen *s, const an_log_opts *opts)
 	return s->log;
 }
 
-/* ---- a function ------------------------------------------------------------------- */
+/* ---- a function ------------------------------------------------------------------ */
 
 static int log_levels(void *arg)
 {
@@ -117,7 +117,7 @@ static void a_function_that_logs_makes_no_circle(void **state)
 	an_log_free(s.log);
 }
 
-/* ---- waiting ---------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------- */
 
 static int flush(void *arg)
 {
@@ -223,7 +223,7 @@ static void stop_is_not_stuck_behind_a_full_ring(void **state)
 	an_log_free(log);
 }
 
-/* ---- many lines ------------------------------------------------------------------- */
+/* ---- many lines ------------------------------------------------------------------ */
 
 static unsigned burst_size(void)
 {
@@ -265,7 +265,7 @@ static void a_burst_of_a_million_lines_keeps_to_its_memory_and_is_accounted_for(
 	an_log_free(log);
 }
 
-/* ---- threads ---------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------------- */
 
 #define EACH 3000
 
@@ -407,7 +407,7 @@ static void callbacks_of_the_loop_may_log(void **state)
 	an_log_free(log);
 }
 
-/* ---- several loggers and loops ---------------------------------------------------- */
+/* ---- several loggers and loops --------------------------------------------------- */
 
 static int use_two(void *arg)
 {
@@ -440,7 +440,7 @@ static void loggers_are_independent_and_outlive_loops(void **state)
 	an_log_free(s[1].log);
 }
 
-/* ---- memory ----------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------- */
 
 static void without_memory_no_logger_is_made(void **state)
 {
@@ -492,7 +492,7 @@ static void without_memory_for_a_ring_lines_are_written_by_their_calls(void **st
 	an_log_free(log);
 }
 
-/* ---- descriptors ------------------------------------------------------------------ */
+/* ---- descriptors ----------------------------------------------------------------- */
 
 struct reader {
 	int fd;
