@@ -50,3 +50,4 @@ include tests/fuzz/local.mk
 include tests/unit/log/local.mk
 include tests/unit/ws/local.mk
 include tests/unit/io/local.mk
+include tests/integration/local.mk

@@ -16,6 +16,17 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/write.c \
 	%D%/write.h
 
+# Server.
+libasyncnet_internal_la_SOURCES += \
+	%D%/arena.c \
+	%D%/arena.h \
+	%D%/exchange-body.c \
+	%D%/exchange-respond.c \
+	%D%/exchange.c \
+	%D%/server-connection.c \
+	%D%/server-private.h \
+	%D%/server.c
+
 # Client.
 libasyncnet_internal_la_SOURCES += \
 	%D%/redirect.c \
