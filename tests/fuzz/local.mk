@@ -12,3 +12,16 @@ fuzz:
 		$(top_srcdir)/tests/fuzz/fuzz-http-parse.c \
 		$(FUZZ_HTTP:%=$(top_srcdir)/src/http/%.c)
 	tests/fuzz/fuzz-http-parse -max_total_time=$(FUZZ_SECONDS) -max_len=2048
+
+FUZZ_WS = engine frame random session utf8
+EXTRA_DIST += %D%/fuzz-ws-session.c
+CLEANFILES += tests/fuzz/fuzz-ws-session
+
+fuzz: fuzz-ws
+fuzz-ws:
+	@$(MKDIR_P) tests/fuzz
+	$(FUZZ_CC) -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined \
+		-include config.h $(AM_CPPFLAGS) $(DEPS_CFLAGS) -o tests/fuzz/fuzz-ws-session \
+		$(top_srcdir)/tests/fuzz/fuzz-ws-session.c \
+		$(FUZZ_WS:%=$(top_srcdir)/src/ws/%.c) $(WSLAY_LIBS) $(DEPS_LIBS)
+	tests/fuzz/fuzz-ws-session -max_total_time=$(FUZZ_SECONDS) -max_len=2048
