@@ -103,7 +103,7 @@ struct an__stack_pool {
 	stack_class classes[CLASS_COUNT];
 };
 
-/* ---- guards ------------------------------------------------------------------------- */
+/* ---- guards ---------------------------------------------------------------------- */
 
 static pthread_once_t probe_once = PTHREAD_ONCE_INIT;
 static bool kernel_has_guards;
@@ -146,7 +146,7 @@ bool an__stack_is_guard(const an__stack *stack, const void *address)
 	return a < stack->low && a >= stack->low - (c->stride - c->usable);
 }
 
-/* ---- what tools must be told -------------------------------------------------------- */
+/* ---- what tools must be told ----------------------------------------------------- */
 
 #ifdef AN__STACK_TSAN
 /* The fibre of a stack is kept in its lowest bytes, where the switch hooks find it by
@@ -201,7 +201,7 @@ static void tools_unmapped(an__stack *s)
 	(void)s;
 }
 
-/* ---- slots -------------------------------------------------------------------------- */
+/* ---- slots ----------------------------------------------------------------------- */
 
 static void set_state(an__stack *s, enum slot_state state)
 {
@@ -266,7 +266,7 @@ static int open_slot(an__stack_pool *pool, stack_class *c, an__stack **ret)
 	return 0;
 }
 
-/* ---- slabs -------------------------------------------------------------------------- */
+/* ---- slabs ----------------------------------------------------------------------- */
 
 static int map_slab(stack_class *c)
 {
@@ -348,7 +348,7 @@ static void trim(stack_class *c)
 	}
 }
 
-/* ---- the pool ----------------------------------------------------------------------- */
+/* ---- the pool -------------------------------------------------------------------- */
 
 static void class_init(an__stack_pool *pool, stack_class *c, size_t usable)
 {
@@ -477,7 +477,7 @@ an__stack_stats an__stack_pool_stats(const an__stack_pool *pool)
 	return st;
 }
 
-/* ---- sanitizer fibres --------------------------------------------------------------- */
+/* ---- sanitizer fibres ------------------------------------------------------------ */
 
 #if defined(AN__STACK_ASAN)
 

@@ -5,6 +5,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/dns.h \
 	%D%/listener.c \
 	%D%/offload.c \
+	%D%/signal.c \
 	%D%/socket.c \
 	%D%/socket.h \
 	%D%/stream-private.h \

@@ -109,7 +109,7 @@ static void tops_are_staggered(void **state)
 	an__stack_pool_free(pool);
 }
 
-/* ---- guards ------------------------------------------------------------------------- */
+/* ---- guards ---------------------------------------------------------------------- */
 
 static an__stack *watched;
 
@@ -335,7 +335,7 @@ static void entering_twice_is_a_misuse_and_leaving_restores(void **state)
 	assert_int_equal(alt_before.ss_flags, alt_after.ss_flags);
 }
 
-/* ---- many, and the way back --------------------------------------------------------- */
+/* ---- many, and the way back ------------------------------------------------------ */
 
 static size_t resident(void)
 {

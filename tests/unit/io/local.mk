@@ -22,3 +22,6 @@ tests_unit_io_test_stream_LDADD = $(TEST_LIBS)
 tests_unit_io_test_stream_LDFLAGS = $(FAIL_ALLOC)
 tests_unit_io_test_tls_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_tls_LDADD = $(TEST_LIBS)
+check_PROGRAMS += tests/unit/io/test-signal
+tests_unit_io_test_signal_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_signal_LDADD = $(TEST_LIBS)

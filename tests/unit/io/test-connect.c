@@ -1,5 +1,5 @@
-/* Connecting on real loopback sockets: success, refusal, the race of addresses, full queues,
- * cancellation at each wait. The resolver's answers are the test's own. */
+/* Connecting on real loopback sockets: success, refusal, the race of addresses, full
+ * queues, cancellation at each wait. The resolver's answers are the test's own. */
 #include "loop/io/dns.h"
 #include "tests/support/program.h"
 #include "tests/support/run.h"
@@ -11,7 +11,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
-/* ---- a resolver of our own ------------------------------------------------------------ */
+/* ---- a resolver of our own ------------------------------------------------------- */
 
 static const char *const *answers; /* addresses in digits, NULL-terminated */
 
@@ -40,7 +40,7 @@ static int resolver(void **state)
 	return 0;
 }
 
-/* ---- parts ---------------------------------------------------------------------------- */
+/* ---- parts ----------------------------------------------------------------------- */
 
 static size_t open_descriptors(void)
 {
@@ -58,7 +58,8 @@ static void port_text(unsigned port, char text[8])
 	snprintf(text, 8, "%u", port);
 }
 
-/* A port on which nobody listens and that nobody else is given: bound, and not listening. */
+/* A port on which nobody listens and that nobody else is given: bound, and not
+ * listening. */
 static int closed_port(int *ret_fd, char text[8])
 {
 	struct sockaddr_in a = { .sin_family = AF_INET,
@@ -74,8 +75,8 @@ static int closed_port(int *ret_fd, char text[8])
 	return 0;
 }
 
-/* A listener whose queue is full: the kernel drops the next SYN, so that a connect to it hangs as
- * to a machine that does not answer. */
+/* A listener whose queue is full: the kernel drops the next SYN, so that a connect to
+ * it hangs as to a machine that does not answer. */
 struct blackhole {
 	int fd, fillers[8];
 	int count;
@@ -130,7 +131,7 @@ static int connect_task(void *arg)
 	return r;
 }
 
-/* ---- plain ---------------------------------------------------------------------------- */
+/* ---- plain ----------------------------------------------------------------------- */
 
 TASK_TEST(a_connection_carries_data_both_ways)
 {
@@ -229,7 +230,7 @@ static void outside_a_task_it_is_an_error(void **state)
 	assert_int_equal(an_connect_unix("/x", NULL, &s), AN_ERR_NO_TASK);
 }
 
-/* ---- the race ------------------------------------------------------------------------- */
+/* ---- the race -------------------------------------------------------------------- */
 
 /* The clock is virtual: it jumps over the delays, and shows them. */
 
@@ -358,8 +359,8 @@ TASK_TEST(the_first_servers_error_is_told_not_this_machines)
 	return 0;
 }
 
-/* A task is cancelled after n yields of another: before it starts, while it resolves, while it
- * races, after it is done. Nothing may leak in any case. */
+/* A task is cancelled after n yields of another: before it starts, while it resolves,
+ * while it races, after it is done. Nothing may leak in any case. */
 TASK_TEST(a_cancellation_at_any_point_leaks_nothing)
 {
 	static const char *const two[] = { "127.0.0.2", "127.0.0.1", NULL };
@@ -400,7 +401,7 @@ TASK_TEST(a_cancellation_at_any_point_leaks_nothing)
 	return 0;
 }
 
-/* ---- UNIX sockets --------------------------------------------------------------------- */
+/* ---- UNIX sockets ---------------------------------------------------------------- */
 
 static char folder[] = "/tmp/asyncnet-connect-XXXXXX";
 static char path[64];

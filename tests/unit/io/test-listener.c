@@ -1,4 +1,5 @@
-/* Listeners on real sockets: addresses, order, cancellation, close, shortage, UNIX names. */
+/* Listeners on real sockets: addresses, order, cancellation, close, shortage, UNIX
+ * names. */
 #include "tests/support/program.h"
 #include "tests/support/run.h"
 
@@ -149,8 +150,8 @@ TASK_TEST(a_cancelled_accept_loses_no_connection)
 	return 0;
 }
 
-/* The callback hands a connection over and, in the same turn, another callback cancels the
- * task. */
+/* The callback hands a connection over and, in the same turn, another callback cancels
+ * the task. */
 static int client_then_cancel(void *arg)
 {
 	an_task *victim = arg;
@@ -224,8 +225,8 @@ TASK_TEST(a_close_wakes_those_that_wait)
 	return 0;
 }
 
-/* The event stays while nobody accepts, and is deleted when it fires then: no busy loop, which the
- * virtual clock would show as a sleep that never ends. */
+/* The event stays while nobody accepts, and is deleted when it fires then: no busy
+ * loop, which the virtual clock would show as a sleep that never ends. */
 TASK_TEST(connections_wait_while_nobody_accepts)
 {
 	an_listener *l;
@@ -408,9 +409,10 @@ TASK_TEST(a_listening_descriptor_is_taken_over)
 	return 0;
 }
 
-/* ---- shortage ---------------------------------------------------------------------------- */
+/* ---- shortage -------------------------------------------------------------------- */
 
-/* The last free descriptor is the client's; the server has none until another is closed. */
+/* The last free descriptor is the client's; the server has none until another is
+ * closed. */
 TASK_TEST(out_of_descriptors_it_waits_and_goes_on)
 {
 	struct rlimit old, few;
@@ -476,7 +478,7 @@ TASK_TEST(a_close_wakes_those_that_are_stalled)
 	return 0;
 }
 
-/* ---- UNIX sockets ------------------------------------------------------------------------ */
+/* ---- UNIX sockets ---------------------------------------------------------------- */
 
 static char folder[] = "/tmp/asyncnet-listener-XXXXXX";
 static char path[64];

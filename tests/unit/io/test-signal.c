@@ -1,0 +1,215 @@
+/* Signals: counted, in order, from any thread, given back. */
+#include "tests/support/program.h"
+#include "tests/support/run.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+
+static const int two[] = { SIGUSR1, SIGUSR2, 0 };
+
+TASK_TEST(a_signal_that_came_before_the_wait_is_not_missed)
+{
+	an_signal_watch *w;
+
+	CHECK_EQUAL(an_signal_watch_new(two, &w), 0);
+	raise(SIGUSR2);
+	raise(SIGUSR1);
+	raise(SIGUSR1);
+	CHECK_EQUAL(an_signal_wait(w), SIGUSR1);
+	CHECK_EQUAL(an_signal_wait(w), SIGUSR1);
+	CHECK_EQUAL(an_signal_wait(w), SIGUSR2);
+	CHECK(!an_signal_watch_close(w));
+	CHECK(!an_signal_watch_close(NULL));
+	return 0;
+}
+
+static int wait_task(void *arg)
+{
+	return an_signal_wait(arg);
+}
+
+TASK_TEST(tasks_that_wait_are_served_in_order)
+{
+	an_signal_watch *w;
+	an_task *t[3];
+	int result;
+
+	CHECK_EQUAL(an_signal_watch_new(two, &w), 0);
+	for (int i = 0; i < 3; i++)
+		CHECK_EQUAL(an_spawn(wait_task, w, NULL, &t[i]), 0);
+	CHECK_EQUAL(an_yield(), 0);
+	an_cancel(t[1]);
+	raise(SIGUSR2);
+	CHECK_EQUAL(an_join(t[0], &result), 0);
+	CHECK_EQUAL(result, SIGUSR2);
+	CHECK_EQUAL(an_join(t[1], &result), 0);
+	CHECK_EQUAL(result, -ECANCELED);
+	raise(SIGUSR1);
+	CHECK_EQUAL(an_join(t[2], &result), 0);
+	CHECK_EQUAL(result, SIGUSR1);
+	an_signal_watch_close(w);
+	return 0;
+}
+
+TASK_TEST(a_close_wakes_those_that_wait)
+{
+	an_signal_watch *w;
+	an_task *t;
+	int result;
+
+	CHECK_EQUAL(an_signal_watch_new(two, &w), 0);
+	CHECK_EQUAL(an_spawn(wait_task, w, NULL, &t), 0);
+	CHECK_EQUAL(an_yield(), 0);
+	an_signal_watch_close(w);
+	CHECK_EQUAL(an_join(t, &result), 0);
+	CHECK_EQUAL(result, AN_ERR_CLOSED);
+	return 0;
+}
+
+static void *raise_here(void *arg)
+{
+	(void)arg;
+	raise(SIGUSR1);
+	return NULL;
+}
+
+TASK_TEST(a_signal_may_come_to_any_thread)
+{
+	an_signal_watch *w;
+	pthread_t thread;
+
+	CHECK_EQUAL(an_signal_watch_new(two, &w), 0);
+	CHECK_EQUAL(pthread_create(&thread, NULL, raise_here, NULL), 0);
+	CHECK_EQUAL(an_signal_wait(w), SIGUSR1);
+	pthread_join(thread, NULL);
+	an_signal_watch_close(w);
+	return 0;
+}
+
+TASK_TEST(a_signal_has_one_watch)
+{
+	static const int second[] = { SIGHUP, SIGUSR2, 0 }, other[] = { SIGHUP, 0 };
+	an_signal_watch *w, *v = NULL;
+
+	CHECK_EQUAL(an_signal_watch_new(two, &w), 0);
+	CHECK_EQUAL(an_signal_watch_new(second, &v), -EBUSY);
+	CHECK(!v);
+	CHECK_EQUAL(an_signal_watch_new(other, &v), 0);
+	raise(SIGHUP);
+	CHECK_EQUAL(an_signal_wait(v), SIGHUP);
+	an_signal_watch_close(v);
+	an_signal_watch_close(w);
+	CHECK_EQUAL(an_signal_watch_new(second, &v), 0);
+	an_signal_watch_close(v);
+	return 0;
+}
+
+TASK_TEST(what_cannot_be_watched_is_refused)
+{
+	static const int sets[][3] = {
+		{ 0 },	   { SIGKILL, 0 }, { SIGSTOP, 0 },	 { SIGSEGV, 0 },
+		{ -1, 0 }, { 4711, 0 },	   { SIGHUP, SIGHUP, 0 }
+	};
+	an_signal_watch *w = NULL;
+
+	for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++)
+		CHECK_EQUAL(an_signal_watch_new(sets[i], &w), -EINVAL);
+	CHECK_EQUAL(an_signal_watch_new(NULL, &w), -EINVAL);
+	/* glibc's own; what came before it in the set is given back */
+	CHECK_EQUAL(an_signal_watch_new((const int[]){ SIGUSR1, 32, 0 }, &w), -EINVAL);
+	CHECK_EQUAL(an_signal_watch_new(two, &w), 0);
+	an_signal_watch_close(w);
+	return 0;
+}
+
+static volatile sig_atomic_t former_calls;
+
+static void former(int number)
+{
+	(void)number;
+	former_calls++;
+}
+
+TASK_TEST(the_former_action_is_restored)
+{
+	struct sigaction old, now;
+	an_signal_watch *w;
+
+	signal(SIGUSR1, former);
+	sigaction(SIGUSR1, NULL, &old);
+	CHECK_EQUAL(an_signal_watch_new(two, &w), 0);
+	raise(SIGUSR1);
+	CHECK_EQUAL(former_calls, 0);
+	CHECK_EQUAL(an_signal_wait(w), SIGUSR1);
+	an_signal_watch_close(w);
+	sigaction(SIGUSR1, NULL, &now);
+	CHECK(old.sa_handler == now.sa_handler);
+	raise(SIGUSR1);
+	CHECK_EQUAL(former_calls, 1);
+	return 0;
+}
+
+TASK_TEST(in_a_cancelled_scope_nothing_is_taken)
+{
+	an_signal_watch *w;
+	an_timeout over;
+
+	CHECK_EQUAL(an_signal_watch_new(two, &w), 0);
+	raise(SIGUSR1);
+	an_timeout_begin(&over, 0);
+	CHECK_EQUAL(an_timeout_end(&over, an_signal_wait(w)), -ETIMEDOUT);
+	CHECK_EQUAL(an_signal_wait(w), SIGUSR1);
+	an_signal_watch_close(w);
+	return 0;
+}
+
+static int interrupted(void *arg)
+{
+	static const int set[] = { SIGINT, 0 };
+	an_signal_watch *w;
+
+	(void)arg;
+	CHECK_EQUAL(an_signal_watch_new(set, &w), 0);
+	raise(SIGINT);
+	CHECK_EQUAL(an_signal_wait(w), SIGINT);
+	CHECK_EQUAL(an_check(), 0);
+	an_signal_watch_close(w);
+	/* and the loop's again */
+	raise(SIGINT);
+	CHECK_EQUAL(an_sleep(AN_FOREVER), -ECANCELED);
+	return -ECANCELED;
+}
+
+static void a_watch_of_sigint_takes_it_over_from_the_run(void **state)
+{
+	struct sigaction now;
+
+	(void)state;
+	assert_int_equal(an_run(interrupted, NULL, NULL), -ECANCELED);
+	sigaction(SIGINT, NULL, &now);
+	assert_true(now.sa_handler == SIG_DFL);
+}
+
+static void outside_a_loop_it_is_an_error(void **state)
+{
+	an_signal_watch *w;
+
+	(void)state;
+	assert_int_equal(an_signal_watch_new(two, &w), AN_ERR_NO_TASK);
+}
+
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(a_signal_that_came_before_the_wait_is_not_missed),
+	cmocka_unit_test(tasks_that_wait_are_served_in_order),
+	cmocka_unit_test(a_close_wakes_those_that_wait),
+	cmocka_unit_test(a_signal_may_come_to_any_thread),
+	cmocka_unit_test(a_signal_has_one_watch),
+	cmocka_unit_test(what_cannot_be_watched_is_refused),
+	cmocka_unit_test(the_former_action_is_restored),
+	cmocka_unit_test(in_a_cancelled_scope_nothing_is_taken),
+	cmocka_unit_test(a_watch_of_sigint_takes_it_over_from_the_run),
+	cmocka_unit_test(outside_a_loop_it_is_an_error),
+};
+
+TEST_MAIN("signal", tests)
