@@ -335,7 +335,7 @@ static void the_loop_does_not_wait_for_a_query_nobody_wants(void **state)
 
 TASK_TEST(more_names_than_queries_wait_in_line)
 {
-	char names[100][16];
+	char names[100][24];
 	an_task *t[100];
 	int result;
 
