@@ -29,6 +29,12 @@ libasyncnet_internal_la_SOURCES += \
 
 # Client.
 libasyncnet_internal_la_SOURCES += \
+	%D%/client-private.h \
+	%D%/client-request.c \
+	%D%/client-response.c \
+	%D%/client.c \
+	%D%/connpool.c \
+	%D%/connpool.h \
 	%D%/redirect.c \
 	%D%/redirect.h \
 	%D%/url.c \

@@ -4,3 +4,20 @@ tests_integration_test_http_server_SOURCES = \
 	%D%/test-http-server.c
 tests_integration_test_http_server_CFLAGS = $(TEST_CFLAGS)
 tests_integration_test_http_server_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += \
+	tests/integration/test-http-client \
+	tests/integration/test-http-client-faults
+
+tests_integration_test_http_client_SOURCES = %D%/http-peer.h %D%/test-http-client.c
+tests_integration_test_http_client_CFLAGS = $(TEST_CFLAGS)
+tests_integration_test_http_client_LDADD = $(TEST_LIBS)
+tests_integration_test_http_client_faults_SOURCES = \
+	%D%/http-peer.h \
+	%D%/test-http-client-faults.c
+tests_integration_test_http_client_faults_CFLAGS = $(TEST_CFLAGS)
+tests_integration_test_http_client_faults_LDADD = $(TEST_LIBS)
+tests_integration_test_http_client_faults_LDFLAGS = $(FAIL_ALLOC)
+
+# Programs of examples/ beside real servers.
+dist_check_SCRIPTS += %D%/downloader-nginx.sh

@@ -1,0 +1,980 @@
+/* The HTTP client beside a peer that sends exactly what it is told: responses, connections, uploads. */
+#include "tests/integration/http-peer.h"
+
+#include <asyncnet/http_client.h>
+#include <strings.h>
+
+/* ---- helpers -------------------------------------------------------------------------- */
+
+/* One request with a client of its own; what the response says goes to the out parameters. */
+static int get_body(an_http_client *client, const char *url, int *ret_status, char *buf,
+		    size_t cap)
+{
+	an_http_response *response;
+	const char *data;
+	size_t len;
+	int r;
+
+	r = an_http_get(client, url, &response);
+	if (r)
+		return r;
+	*ret_status = an_http_response_status(response);
+	r = an_http_response_read_all(response, 0, &data, &len);
+	if (!r && len < cap)
+		memcpy(buf, data, len + 1);
+	an_http_response_free(response);
+	return r;
+}
+
+/* get_body() for those who expect 200 and know the body. */
+static int expect_body(an_http_client *client, const char *url, const char *body)
+{
+	char buf[4096];
+	int status;
+
+	CHECK_EQUAL(get_body(client, url, &status, buf, sizeof(buf)), 0);
+	CHECK_EQUAL(status, 200);
+	if (strcmp(buf, body)) {
+		fprintf(stderr, "the body is \"%s\", not \"%s\"\n", buf, body);
+		return CHECK_FAILED;
+	}
+	return 0;
+}
+
+static an_http_client_stats stats_of(const an_http_client *client)
+{
+	an_http_client_stats s;
+
+	an_http_client_get_stats(client, &s);
+	return s;
+}
+
+static bool has_line(const char *head, const char *line)
+{
+	const char *at = strstr(head, line);
+	size_t len = strlen(line);
+
+	return at && (at == head || at[-1] == '\n') && !strncmp(at + len, "\r\n", 2);
+}
+
+static bool has_field(const char *head, const char *name)
+{
+	for (const char *p = strstr(head, "\r\n"); p; p = strstr(p + 2, "\r\n"))
+		if (!strncasecmp(p + 2, name, strlen(name)) && p[2 + strlen(name)] == ':')
+			return true;
+	return false;
+}
+
+/* ---- plain exchanges ------------------------------------------------------------------ */
+
+static const struct step hello[] = { EXPECT, OK("hello", 5), END };
+static const struct step hello_twice[] = { EXPECT, OK("hello", 5), EXPECT, OK("again", 5),
+					   END };
+
+PEER_TEST(a_get_gives_status_headers_and_body, hello)
+{
+	an_http_client *client;
+	an_http_response *response;
+	const char *data;
+	char url[100];
+	size_t len;
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	snprintf(url, sizeof(url), "%s/a?b=%%20#c", p->url);
+	CHECK_EQUAL(an_http_get(client, url, &response), 0);
+	CHECK_EQUAL(an_http_response_status(response), 200);
+	CHECK(!strcmp(an_http_response_reason(response), "OK"));
+	CHECK_EQUAL(an_http_response_minor_version(response), 1);
+	CHECK_EQUAL(an_http_response_length(response), 5);
+	CHECK(!strcmp(an_http_response_header(response, "content-length"), "5"));
+	CHECK(!an_http_response_header(response, "etag"));
+	CHECK(!strcmp(an_http_response_url(response), url));
+	CHECK_EQUAL(an_http_response_redirects(response), 0);
+	CHECK_EQUAL(an_http_response_read_all(response, 0, &data, &len), 0);
+	CHECK_EQUAL(len, 5);
+	CHECK(!strcmp(data, "hello"));
+	CHECK_EQUAL(an_http_response_read_all(response, 0, &data, &len), 0);
+	CHECK_EQUAL(len, 5);
+	an_http_response_free(response);
+	an_http_client_free(client);
+
+	snprintf(url, sizeof(url), "Host: 127.0.0.1:%u", p->port);
+	CHECK(has_line(p->heads[0], "GET /a?b=%20 HTTP/1.1"));
+	CHECK(has_line(p->heads[0], url));
+	CHECK(has_field(p->heads[0], "User-Agent"));
+	CHECK(!has_field(p->heads[0], "Accept-Encoding"));
+	CHECK(!has_field(p->heads[0], "Content-Length"));
+	return 0;
+}
+
+PEER_TEST(a_connection_is_kept_and_reused, hello_twice)
+{
+	an_http_client *client;
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(expect_body(client, p->url, "hello"), 0);
+	CHECK_EQUAL(stats_of(client).idle, 1);
+	CHECK_EQUAL(stats_of(client).lent, 0);
+	CHECK_EQUAL(an_sleep(AN_SECOND), 0);
+	CHECK_EQUAL(expect_body(client, p->url, "again"), 0);
+	CHECK_EQUAL(p->connections, 1);
+	CHECK_EQUAL(stats_of(client).reuses, 1);
+	an_http_client_free(client);
+	return 0;
+}
+
+/* The connection is back as soon as the body has been read, not when the response is freed. */
+PEER_TEST(a_body_read_to_its_end_gives_the_connection_back, hello_twice)
+{
+	an_http_client *client;
+	an_http_response *first;
+	const char *data;
+	size_t len;
+
+	CHECK_EQUAL(an_http_client_new(&(an_http_client_opts){ .max_total = 1 }, &client),
+		    0);
+	CHECK_EQUAL(an_http_get(client, p->url, &first), 0);
+	CHECK_EQUAL(an_http_response_read_all(first, 0, &data, &len), 0);
+	CHECK_EQUAL(expect_body(client, p->url, "again"), 0);
+	CHECK(!strcmp(data, "hello"));
+	an_http_response_free(first);
+	CHECK_EQUAL(p->connections, 1);
+	an_http_client_free(client);
+	return 0;
+}
+
+static const struct step big_then_hello[] = {
+	EXPECT, SEND("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nand no more"), END
+};
+
+PEER_TEST(a_response_freed_early_closes_its_connection, big_then_hello, hello)
+{
+	an_http_client *client;
+	an_http_response *response;
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(an_http_get(client, p->url, &response), 0);
+	CHECK_EQUAL(stats_of(client).lent, 1);
+	an_http_response_free(response);
+	CHECK_EQUAL(stats_of(client).lent, 0);
+	CHECK_EQUAL(stats_of(client).idle, 0);
+	CHECK_EQUAL(expect_body(client, p->url, "hello"), 0);
+	an_http_client_free(client);
+	return 0;
+}
+
+PEER_TEST(a_response_freed_with_its_rest_here_keeps_its_connection, hello_twice)
+{
+	an_http_client *client;
+	an_http_response *response;
+	char two[2];
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(an_http_get(client, p->url, &response), 0);
+	CHECK_EQUAL(an_http_response_read(response, two, 2), 2);
+	an_http_response_free(response);
+	CHECK_EQUAL(stats_of(client).idle, 1);
+	CHECK_EQUAL(expect_body(client, p->url, "again"), 0);
+	CHECK_EQUAL(p->connections, 1);
+	an_http_client_free(client);
+	return 0;
+}
+
+PEER_TEST(a_client_freed_with_a_response_open_lets_it_be_read, hello)
+{
+	an_http_client *client;
+	an_http_response *response;
+	const char *data;
+	size_t len;
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(an_http_get(client, p->url, &response), 0);
+	an_http_client_free(client);
+	CHECK_EQUAL(an_http_response_read_all(response, 0, &data, &len), 0);
+	CHECK(!strcmp(data, "hello"));
+	an_http_response_free(response);
+	return 0;
+}
+
+/* ---- framings ------------------------------------------------------------------------- */
+
+static const struct step no_bodies[] = {
+	EXPECT, SEND("HTTP/1.1 200 OK\r\nContent-Length: 70\r\n\r\n"),
+	EXPECT, SEND("HTTP/1.1 204 No Content\r\n\r\n"),
+	EXPECT, SEND("HTTP/1.1 304 Not Modified\r\nContent-Length: 70\r\n\r\n"),
+	EXPECT, SEND("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+	END,
+};
+
+PEER_TEST(answers_without_a_body_keep_the_connection, no_bodies)
+{
+	static const char *const methods[] = { "HEAD", "GET", "GET", "GET" };
+	static const int lengths[] = { 70, 0, 0, 0 };
+	an_http_client *client;
+	an_http_response *response;
+	char byte;
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	for (size_t i = 0; i < 4; i++) {
+		CHECK_EQUAL(an_http_send(client,
+					 &(an_http_request){ .method = methods[i],
+							     .url = p->url },
+					 &response),
+			    0);
+		CHECK_EQUAL(an_http_response_length(response), lengths[i]);
+		CHECK_EQUAL(an_http_response_read(response, &byte, 1), 0);
+		an_http_response_free(response);
+	}
+	CHECK_EQUAL(p->connections, 1);
+	an_http_client_free(client);
+	return 0;
+}
+
+static const struct step chunked[] = {
+	EXPECT,
+	SEND("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"),
+	WAIT(1),
+	SEND("00004;x=\"y\"\r\nde"),
+	WAIT(1),
+	SEND("fg\r\n0\r\nX-Sum: 7\r\nContent-Length: 9\r\n\r"),
+	WAIT(1),
+	SEND("\n"),
+	EXPECT,
+	OK("again", 5),
+	END,
+};
+
+static int read_by(an_http_response *response, size_t cap, char *buf)
+{
+	ssize_t n;
+
+	while ((n = an_http_response_read(response, buf, cap)) > 0)
+		buf += n;
+	*buf = 0;
+	return (int)n;
+}
+
+PEER_TEST(a_chunked_body_is_decoded_in_any_pieces, chunked, chunked, chunked)
+{
+	static const size_t caps[] = { 1, 2, 100 };
+	char buf[200];
+
+	for (size_t i = 0; i < 3; i++) {
+		const an_http_headers *trailers;
+		an_http_response *response;
+		an_http_client *client;
+
+		CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+		CHECK_EQUAL(an_http_get(client, p->url, &response), 0);
+		CHECK_EQUAL(an_http_response_length(response), -1);
+		CHECK(!an_http_response_trailers(response));
+		CHECK_EQUAL(read_by(response, caps[i], buf), 0);
+		CHECK(!strcmp(buf, "abcdefg"));
+		trailers = an_http_response_trailers(response);
+		CHECK(trailers);
+		CHECK_EQUAL(an_http_headers_count(trailers), 1);
+		CHECK(!strcmp(an_http_headers_get(trailers, "x-sum"), "7"));
+		an_http_response_free(response);
+		CHECK_EQUAL(expect_body(client, p->url, "again"), 0);
+		an_http_client_free(client);
+	}
+	CHECK_EQUAL(p->connections, 3);
+	return 0;
+}
+
+static const struct step until_close[] = { EXPECT,  SEND("HTTP/1.1 200 OK\r\n\r\nabc"),
+					   WAIT(1), SEND("def"),
+					   CLOSE,   END };
+
+PEER_TEST(a_body_may_go_on_until_the_close, until_close)
+{
+	an_http_client *client;
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(expect_body(client, p->url, "abcdef"), 0);
+	CHECK_EQUAL(stats_of(client).idle, 0);
+	an_http_client_free(client);
+	return 0;
+}
+
+static const struct step short_length[] = {
+	EXPECT, SEND("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"), CLOSE, END
+};
+static const struct step short_chunk[] = {
+	EXPECT, SEND("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc"),
+	CLOSE, END
+};
+static const struct step no_last_chunk[] = {
+	EXPECT, SEND("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"),
+	CLOSE, END
+};
+
+PEER_TEST(a_body_cut_short_is_an_error_that_sticks, short_length, short_chunk,
+	  no_last_chunk)
+{
+	an_http_response *response;
+	an_http_client *client;
+	char buf[20];
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	for (size_t i = 0; i < 3; i++) {
+		CHECK_EQUAL(an_http_get(client, p->url, &response), 0);
+		CHECK_EQUAL(read_by(response, sizeof(buf), buf), AN_ERR_TRUNCATED);
+		CHECK_EQUAL(an_http_response_read(response, buf, 1), AN_ERR_TRUNCATED);
+		CHECK_EQUAL(an_http_response_error(response)->phase, AN_HTTP_PHASE_BODY);
+		CHECK_EQUAL(an_http_response_error(response)->code, AN_ERR_TRUNCATED);
+		an_http_response_free(response);
+	}
+	CHECK_EQUAL(stats_of(client).lent, 0);
+	an_http_client_free(client);
+	return 0;
+}
+
+static const struct step ten_bytes[] = { EXPECT, OK("0123456789", 10), END };
+
+PEER_TEST(read_all_takes_no_more_than_its_limit, ten_bytes, ten_bytes)
+{
+	an_http_response *response;
+	an_http_client *client;
+	const char *data = NULL;
+	size_t len;
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(an_http_get(client, p->url, &response), 0);
+	CHECK_EQUAL(an_http_response_read_all(response, 9, &data, &len), AN_ERR_LIMIT);
+	CHECK(!data);
+	an_http_response_free(response);
+	an_http_client_free(client);
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(an_http_get(client, p->url, &response), 0);
+	CHECK_EQUAL(an_http_response_read_all(response, 10, &data, &len), 0);
+	CHECK_EQUAL(len, 10);
+	an_http_response_free(response);
+	an_http_client_free(client);
+	return 0;
+}
+
+/* ---- malformed answers ---------------------------------------------------------------- */
+
+struct bad_answer {
+	const char *bytes;
+	int code; /* of the send, or else of the body */
+};
+
+static int bad_answer_body(struct peer *p, void *arg)
+{
+	an_http_response *response;
+	an_http_client *client;
+	char buf[1024];
+	int r;
+
+	(void)arg;
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	r = an_http_get(client, p->url, &response);
+	if (!r) {
+		r = read_by(response, 100, buf);
+		an_http_response_free(response);
+	} else {
+		CHECK_EQUAL(an_http_client_error(client)->code, r);
+		CHECK(*an_http_client_error(client)->text);
+	}
+	CHECK_EQUAL(stats_of(client).lent, 0);
+	CHECK_EQUAL(stats_of(client).idle, 0);
+	an_http_client_free(client);
+	return r;
+}
+
+static int bad_answer_task(void *arg)
+{
+	const struct bad_answer *bad = arg;
+	struct step steps[] = {
+		EXPECT, { PEER_SEND, bad->bytes, strlen(bad->bytes) }, CLOSE, END
+	};
+
+	return with_peer((const struct step *const[]){ steps, NULL }, bad_answer_body,
+			 arg);
+}
+
+static void malformed_answers_are_errors(void **state)
+{
+	static struct bad_answer cases[] = {
+		{ "", AN_ERR_EOF },
+		{ "HTTP/1.1 200 OK\r\nContent-Le", AN_ERR_TRUNCATED },
+		{ "HTTP/2.0 200 OK\r\n\r\n", AN_ERR_MALFORMED },
+		{ "HTTP/1.2 200 OK\r\n\r\n", AN_ERR_MALFORMED },
+		{ "ICY 200 OK\r\n\r\n", AN_ERR_MALFORMED },
+		{ "\r\nHTTP/1.1 200 OK\r\n\r\n", AN_ERR_MALFORMED },
+		{ "HTTP/1.1 20 OK\r\n\r\n", AN_ERR_MALFORMED },
+		{ "HTTP/1.1 2000 OK\r\n\r\n", AN_ERR_MALFORMED },
+		{ "HTTP/1.1 200 OK\n\n", AN_ERR_MALFORMED },
+		{ "HTTP/1.1 200 OK\r\nA: b\nC: d\r\n\r\n", AN_ERR_MALFORMED },
+		{ "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n", AN_ERR_MALFORMED },
+		{ "HTTP/1.1 200 OK\r\nA : b\r\n\r\n", AN_ERR_MALFORMED },
+		{ "HTTP/1.1 200 OK\r\n: b\r\n\r\n", AN_ERR_MALFORMED },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", AN_ERR_MALFORMED },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 1x\r\n\r\na", AN_ERR_MALFORMED },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\na",
+		  AN_ERR_MALFORMED },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: "
+		  "chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+		  AN_ERR_MALFORMED },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+		  "chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n",
+		  AN_ERR_MALFORMED },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+		  "chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n",
+		  AN_ERR_MALFORMED },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+		  "chunked\r\n\r\n1\na\r\n0\r\n\r\n",
+		  AN_ERR_MALFORMED },
+		{ "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: "
+		  "upgrade\r\n\r\n",
+		  AN_ERR_MALFORMED },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		int r = run_virtual(bad_answer_task, &cases[i]);
+
+		if (r != cases[i].code)
+			fail_msg("%d, not %d, for \"%s\"", r, cases[i].code,
+				 cases[i].bytes);
+	}
+}
+
+static void a_head_without_end_is_a_limit_error(void **state)
+{
+	static char bytes[90000];
+	struct bad_answer endless = { bytes, 0 };
+	size_t n = (size_t)sprintf(bytes, "HTTP/1.1 200 OK\r\n");
+
+	(void)state;
+	while (n < sizeof(bytes) - 100)
+		n += (size_t)sprintf(bytes + n, "A: %060d\r\n", 0);
+	assert_int_equal(run_virtual(bad_answer_task, &endless), AN_ERR_LIMIT);
+}
+
+/* ---- interim answers, upgrades -------------------------------------------------------- */
+
+#define CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"
+static const struct step interim[] = {
+	EXPECT,
+	SEND(CONTINUE "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 O"),
+	WAIT(1), SEND("K\r\nContent-Length: 2\r\n\r\nhi"), END
+};
+static const struct step too_many_interim[] = {
+	EXPECT,
+	SEND(CONTINUE CONTINUE CONTINUE CONTINUE CONTINUE CONTINUE CONTINUE CONTINUE
+		     CONTINUE CONTINUE CONTINUE),
+	OK("", 0), END
+};
+
+PEER_TEST(interim_answers_are_passed_over_within_reason, interim, too_many_interim)
+{
+	an_http_client *client;
+	an_http_response *response;
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(expect_body(client, p->url, "hi"), 0);
+	an_http_client_free(client);
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(an_http_get(client, p->url, &response), AN_ERR_LIMIT);
+	an_http_client_free(client);
+	return 0;
+}
+
+static const struct step upgrade[] = {
+	EXPECT,
+	SEND("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+	     "Upgrade: websocket\r\n\r\nframe"),
+	END
+};
+
+PEER_TEST(an_upgrade_hands_the_stream_over_with_what_came_behind, upgrade, hello)
+{
+	an_http_client *client;
+	an_http_response *response;
+	an_stream *stream, *again;
+	char buf[5], url[80];
+
+	CHECK_EQUAL(an_http_client_new(&(an_http_client_opts){ .max_total = 1 }, &client),
+		    0);
+	snprintf(url, sizeof(url), "ws://127.0.0.1:%u/chat", p->port);
+	CHECK_EQUAL(an_http_get(client, url, &response), AN_ERR_URL);
+	CHECK_EQUAL(an_http_send(client,
+				 &(an_http_request){ .url = url, .upgrade = "websocket" },
+				 &response),
+		    0);
+	CHECK_EQUAL(an_http_response_status(response), 101);
+	CHECK_EQUAL(an_http_response_take_stream(response, &stream), 0);
+	CHECK_EQUAL(an_http_response_take_stream(response, &again), AN_ERR_MISUSE);
+	CHECK(!strcmp(an_http_response_header(response, "upgrade"), "websocket"));
+	CHECK_EQUAL(an_http_response_read(response, buf, 5), 0);
+	an_http_response_free(response);
+	CHECK_EQUAL(an_stream_read_exactly(stream, buf, 5), 0);
+	CHECK(!memcmp(buf, "frame", 5));
+	CHECK_EQUAL(stats_of(client).lent, 0); /* the stream needs no permit */
+	CHECK_EQUAL(expect_body(client, p->url, "hello"), 0);
+	an_stream_close(stream);
+	an_http_client_free(client);
+	CHECK(has_line(p->heads[0], "Connection: Upgrade"));
+	CHECK(has_line(p->heads[0], "Upgrade: websocket"));
+	return 0;
+}
+
+PEER_TEST(a_server_may_decline_an_upgrade, hello)
+{
+	an_http_client *client;
+	an_http_response *response;
+	an_stream *stream = NULL;
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(
+		an_http_send(client,
+			     &(an_http_request){ .url = p->url, .upgrade = "websocket" },
+			     &response),
+		0);
+	CHECK_EQUAL(an_http_response_status(response), 200);
+	CHECK_EQUAL(an_http_response_take_stream(response, &stream), AN_ERR_MISUSE);
+	CHECK(!stream);
+	an_http_response_free(response);
+	CHECK_EQUAL(stats_of(client).idle, 1);
+	an_http_client_free(client);
+	return 0;
+}
+
+/* ---- kept connections ----------------------------------------------------------------- */
+
+static const struct step hello_and_more[] = { EXPECT,
+					      OK("hello"
+						 "HTTP/1.1 200 OK",
+						 5),
+					      END };
+static const struct step hello_then_more[] = { EXPECT, OK("hello", 5), WAIT(1),
+					       SEND("HTTP/1.1 200 OK\r\n\r\n"), END };
+static const struct step hello_then_close[] = { EXPECT, OK("hello", 5), WAIT(1), CLOSE,
+						END };
+
+PEER_TEST(a_connection_with_bytes_nobody_asked_for_is_discarded, hello_and_more,
+	  hello_then_more, hello_then_close, hello)
+{
+	an_http_client *client;
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(expect_body(client, p->url, "hello"), 0);
+	CHECK_EQUAL(stats_of(client).idle, 0);
+	for (size_t i = 1; i < 4; i++) {
+		CHECK_EQUAL(expect_body(client, p->url, "hello"), 0);
+		CHECK_EQUAL(p->connections, i + 1);
+		CHECK_EQUAL(stats_of(client).idle, 1);
+		CHECK_EQUAL(stats_of(client).discarded, i - 1);
+		CHECK_EQUAL(an_sleep(2 * AN_SECOND), 0);
+	}
+	CHECK_EQUAL(stats_of(client).reuses, 0);
+	CHECK_EQUAL(stats_of(client).retries, 0);
+	an_http_client_free(client);
+	return 0;
+}
+
+static const struct step hello_timeout[] = {
+	EXPECT,
+	SEND("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nKeep-Alive: max=9, "
+	     "timeout=5\r\n\r\n"),
+	END
+};
+static const struct step hello_10[] = {
+	EXPECT, SEND("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"), END
+};
+static const struct step hello_close[] = {
+	EXPECT, SEND("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+	END
+};
+
+PEER_TEST(a_connection_is_kept_for_as_long_as_both_sides_allow, hello, hello_timeout,
+	  hello_10, hello_close)
+{
+	an_http_client *client;
+	char buf[10];
+	int status;
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(expect_body(client, p->url, "hello"), 0);
+	CHECK_EQUAL(an_sleep(14 * AN_SECOND), 0);
+	CHECK_EQUAL(stats_of(client).idle, 1);
+	CHECK_EQUAL(an_sleep(2 * AN_SECOND), 0);
+	CHECK_EQUAL(stats_of(client).idle, 0);
+	CHECK_EQUAL(get_body(client, p->url, &status, buf, sizeof(buf)), 0);
+	CHECK_EQUAL(an_sleep(3 * AN_SECOND), 0);
+	CHECK_EQUAL(stats_of(client).idle, 1);
+	CHECK_EQUAL(an_sleep(2 * AN_SECOND), 0);
+	CHECK_EQUAL(stats_of(client).idle, 0);
+	for (size_t i = 0; i < 2; i++) {
+		CHECK_EQUAL(get_body(client, p->url, &status, buf, sizeof(buf)), 0);
+		CHECK_EQUAL(stats_of(client).idle, 0);
+	}
+	CHECK_EQUAL(p->connections, 4);
+	an_http_client_free(client);
+	return 0;
+}
+
+/* The server closes just as the second request arrives: nothing can be seen before. */
+static const struct step hello_then_hang_up[] = { EXPECT, OK("hello", 5), EXPECT, CLOSE,
+						  END };
+static const struct step hello_then_reset[] = { EXPECT, OK("hello", 5), EXPECT, RESET,
+						END };
+static const struct step hello_then_half[] = { EXPECT,		 OK("hello", 5), EXPECT,
+					       SEND("HTTP/1.1"), CLOSE,		 END };
+
+PEER_TEST(an_idempotent_request_is_sent_again_when_a_kept_connection_is_dead,
+	  hello_then_hang_up, hello_then_reset, hello)
+{
+	an_http_client *client;
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(expect_body(client, p->url, "hello"), 0);
+	CHECK_EQUAL(expect_body(client, p->url, "hello"), 0);
+	CHECK_EQUAL(expect_body(client, p->url, "hello"), 0);
+	CHECK_EQUAL(stats_of(client).retries, 2);
+	CHECK_EQUAL(p->connections, 3);
+	an_http_client_free(client);
+	return 0;
+}
+
+/* One POST on a kept connection that dies under it. */
+static int post_on_dead(struct peer *p, const an_http_client_opts *opts,
+			const an_http_request *request)
+{
+	an_http_request q = *request;
+	an_http_response *response;
+	an_http_client *client;
+	int r;
+
+	q.url = p->url;
+	CHECK_EQUAL(an_http_client_new(opts, &client), 0);
+	CHECK_EQUAL(expect_body(client, p->url, "hello"), 0);
+	r = an_http_send(client, &q, &response);
+	if (!r)
+		an_http_response_free(response);
+	CHECK_EQUAL(stats_of(client).lent, 0);
+	an_http_client_free(client);
+	return r;
+}
+
+PEER_TEST(what_might_have_been_done_is_not_sent_again, hello_then_hang_up,
+	  hello_then_hang_up, hello, hello_then_half, hello_then_hang_up)
+{
+	CHECK_EQUAL(
+		post_on_dead(p, NULL, &(an_http_request){ .body = "x", .body_len = 1 }),
+		AN_ERR_EOF);
+	CHECK_EQUAL(
+		post_on_dead(
+			p, NULL,
+			&(an_http_request){
+				.body = "x",
+				.body_len = 1,
+				.headers = (an_http_header[]){ { "Idempotency-Key", "7" },
+							       { NULL, NULL } } }),
+		0);
+	/* An answer had begun. */
+	CHECK_EQUAL(post_on_dead(p, NULL, &(an_http_request){ .method = "GET" }),
+		    AN_ERR_TRUNCATED);
+	CHECK_EQUAL(post_on_dead(p, &(an_http_client_opts){ .no_retry = true },
+				 &(an_http_request){ .method = "GET" }),
+		    AN_ERR_EOF);
+	CHECK_EQUAL(p->connections, 5);
+	return 0;
+}
+
+static const struct step hang_up[] = { EXPECT, CLOSE, END };
+
+PEER_TEST(a_fresh_connection_that_dies_is_no_reason_to_retry, hang_up, hello)
+{
+	an_http_client *client;
+	an_http_response *response;
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(an_http_get(client, p->url, &response), AN_ERR_EOF);
+	CHECK_EQUAL(an_http_client_error(client)->phase, AN_HTTP_PHASE_FIRST_BYTE);
+	CHECK_EQUAL(p->connections, 1);
+	an_http_client_free(client);
+	return 0;
+}
+
+/* ---- permits -------------------------------------------------------------------------- */
+
+struct queue_test {
+	an_http_client *client;
+	const char *url;
+	int order[3], next;
+};
+
+struct queue_member {
+	struct queue_test *test;
+	int index;
+};
+
+static int queue_member_task(void *arg)
+{
+	struct queue_member *m = arg;
+	int r = expect_body(m->test->client, m->test->url, "again");
+
+	m->test->order[m->test->next++] = m->index;
+	return r;
+}
+
+static const struct step three[] = { EXPECT,	     OK("again", 5),
+				     EXPECT,	     WAIT(1),
+				     OK("again", 5), EXPECT,
+				     OK("again", 5), END };
+
+PEER_TEST(requests_wait_for_a_connection_first_come_first_served, three)
+{
+	struct queue_test test = { .url = p->url };
+	struct queue_member members[3];
+	an_group group;
+
+	CHECK_EQUAL(an_http_client_new(&(an_http_client_opts){ .max_per_host = 1 },
+				       &test.client),
+		    0);
+	an_group_begin(&group);
+	for (int i = 0; i < 3; i++) {
+		members[i] = (struct queue_member){ &test, i };
+		an_group_fail(&group,
+			      an_group_spawn(&group, queue_member_task, &members[i]));
+	}
+	CHECK_EQUAL(an_group_end(&group), 0);
+	for (int i = 0; i < 3; i++)
+		CHECK_EQUAL(test.order[i], i);
+	CHECK_EQUAL(p->connections, 1);
+	CHECK_EQUAL(stats_of(test.client).waiting, 0);
+	an_http_client_free(test.client);
+	return 0;
+}
+
+PEER_TEST(no_more_connections_are_kept_than_allowed, hello, hello, hello)
+{
+	an_http_response *responses[3];
+	an_http_client *client;
+
+	CHECK_EQUAL(an_http_client_new(&(an_http_client_opts){ .max_idle = 2 }, &client),
+		    0);
+	for (size_t i = 0; i < 3; i++)
+		CHECK_EQUAL(an_http_get(client, p->url, &responses[i]), 0);
+	CHECK_EQUAL(stats_of(client).lent, 3);
+	for (size_t i = 0; i < 3; i++)
+		an_http_response_free(responses[i]);
+	CHECK_EQUAL(stats_of(client).idle, 2);
+	CHECK_EQUAL(stats_of(client).discarded, 1);
+	an_http_client_free(client);
+	return 0;
+}
+
+/* ---- request bodies ------------------------------------------------------------------- */
+
+static const struct step take_5[] = { EXPECT, BODY(5), OK("done", 4),
+				      EXPECT, BODY(5), OK("done", 4),
+				      END };
+static const struct step take_chunks[] = { EXPECT, BODY(32), OK("done", 4), END };
+
+/* Gives "ab", "cd", ... `left` bytes in all, waiting before each piece. */
+static ssize_t give_pairs(void *arg, void *buf, size_t cap)
+{
+	int *left = arg;
+	int n = *left < 2 ? *left : 2, r = an_sleep(AN_SECOND);
+
+	if (r)
+		return r;
+	if (!n || !cap)
+		return 0;
+	memcpy(buf, "ab", (size_t)n);
+	*left -= n;
+	return n;
+}
+
+static int post(an_http_client *client, const an_http_request *request)
+{
+	an_http_response *response;
+	int r = an_http_send(client, request, &response);
+
+	if (r)
+		return r;
+	r = an_http_response_status(response);
+	an_http_response_free(response);
+	return r;
+}
+
+PEER_TEST(bodies_of_known_length_are_sent_with_it, take_5)
+{
+	an_http_client *client;
+	int left = 5;
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(
+		post(client,
+		     &(an_http_request){ .url = p->url, .body = "12345", .body_len = 5 }),
+		200);
+	CHECK(!strcmp(p->body, "12345"));
+	CHECK(has_line(p->heads[0], "POST / HTTP/1.1"));
+	CHECK(has_line(p->heads[0], "Content-Length: 5"));
+	CHECK_EQUAL(post(client, &(an_http_request){ .method = "PUT",
+						     .url = p->url,
+						     .read_body = give_pairs,
+						     .read_arg = &left,
+						     .read_len = 5 }),
+		    200);
+	CHECK(!strcmp(p->body, "ababa"));
+	CHECK(has_line(p->heads[1], "PUT / HTTP/1.1"));
+	CHECK(has_line(p->heads[1], "Content-Length: 5"));
+	CHECK_EQUAL(p->connections, 1);
+	an_http_client_free(client);
+	return 0;
+}
+
+PEER_TEST(a_body_of_unknown_length_is_sent_in_chunks, take_chunks)
+{
+	an_http_client *client;
+	int left = 7;
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(post(client, &(an_http_request){ .url = p->url,
+						     .read_body = give_pairs,
+						     .read_arg = &left }),
+		    200);
+	CHECK(has_line(p->heads[0], "Transfer-Encoding: chunked"));
+	CHECK(!has_field(p->heads[0], "Content-Length"));
+	CHECK(!strcmp(p->body, "2\r\nab\r\n2\r\nab\r\n2\r\nab\r\n1\r\na\r\n0\r\n\r\n"));
+	an_http_client_free(client);
+	return 0;
+}
+
+static const struct step take_any[] = { EXPECT, END };
+
+PEER_TEST(a_body_that_is_not_as_long_as_announced_is_an_error, take_any)
+{
+	an_http_client *client;
+	int left = 3;
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(post(client, &(an_http_request){ .url = p->url,
+						     .read_body = give_pairs,
+						     .read_arg = &left,
+						     .read_len = 5 }),
+		    -EINVAL);
+	CHECK_EQUAL(an_http_client_error(client)->phase, AN_HTTP_PHASE_SEND);
+	CHECK_EQUAL(stats_of(client).idle, 0);
+	an_http_client_free(client);
+	return 0;
+}
+
+static const struct step refuse_upload[] = {
+	EXPECT, WAIT(2),
+	SEND("HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n"), END
+};
+
+PEER_TEST(an_upload_stops_when_the_server_refuses_it, refuse_upload)
+{
+	an_http_client *client;
+	int left = 1000;
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(post(client, &(an_http_request){ .url = p->url,
+						     .read_body = give_pairs,
+						     .read_arg = &left }),
+		    413);
+	CHECK(left > 900);
+	CHECK_EQUAL(stats_of(client).idle, 0); /* in the middle of a request */
+	an_http_client_free(client);
+	return 0;
+}
+
+/* ---- requests that must not be sent --------------------------------------------------- */
+
+TASK_TEST(requests_that_must_not_be_sent_are_refused)
+{
+	static const an_http_header bad_headers[][2] = {
+		{ { "A", "b\r\nC: d" }, { NULL, NULL } },
+		{ { "A", "b\nC: d" }, { NULL, NULL } },
+		{ { "A b", "c" }, { NULL, NULL } },
+		{ { "", "c" }, { NULL, NULL } },
+		{ { "A:", "c" }, { NULL, NULL } },
+		{ { "Host", "a b" }, { NULL, NULL } },
+		{ { "Content-Length", "3" }, { NULL, NULL } },
+		{ { "transfer-encoding", "chunked" }, { NULL, NULL } },
+		{ { "Connection", "close" }, { NULL, NULL } },
+		{ { "TE", "trailers" }, { NULL, NULL } },
+		{ { "upgrade", "x" }, { NULL, NULL } },
+	};
+	static const char *const bad_methods[] = { "", "GE T", "GET\r\n", "CONNECT" };
+	static const char *const bad_urls[] = {
+		"", "x", "ftp://h/", "http://u@h/", "http://h/\r\nA: b", "ws://h/"
+	};
+	an_http_client *client;
+	an_http_response *response = NULL;
+	/* Nothing listens there; none of these gets as far. */
+	const char *url = "http://127.0.0.1:1/";
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	for (size_t i = 0; i < sizeof(bad_headers) / sizeof(*bad_headers); i++) {
+		CHECK_EQUAL(an_http_send(client,
+					 &(an_http_request){ .url = url,
+							     .headers = bad_headers[i] },
+					 &response),
+			    -EINVAL);
+	}
+	for (size_t i = 0; i < sizeof(bad_methods) / sizeof(*bad_methods); i++) {
+		CHECK_EQUAL(an_http_send(client,
+					 &(an_http_request){ .url = url,
+							     .method = bad_methods[i] },
+					 &response),
+			    -EINVAL);
+		CHECK_EQUAL(an_http_client_error(client)->phase, AN_HTTP_PHASE_REQUEST);
+	}
+	for (size_t i = 0; i < sizeof(bad_urls) / sizeof(*bad_urls); i++)
+		CHECK_EQUAL(an_http_get(client, bad_urls[i], &response), AN_ERR_URL);
+	CHECK_EQUAL(an_http_send(client, &(an_http_request){ .url = url, .read_len = 3 },
+				 &response),
+		    -EINVAL);
+	CHECK(!response);
+	CHECK_EQUAL(stats_of(client).requests, 0);
+	an_http_client_free(client);
+	return 0;
+}
+
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(a_get_gives_status_headers_and_body),
+	cmocka_unit_test(a_connection_is_kept_and_reused),
+	cmocka_unit_test(a_body_read_to_its_end_gives_the_connection_back),
+	cmocka_unit_test(a_response_freed_early_closes_its_connection),
+	cmocka_unit_test(a_response_freed_with_its_rest_here_keeps_its_connection),
+	cmocka_unit_test(a_client_freed_with_a_response_open_lets_it_be_read),
+	cmocka_unit_test(answers_without_a_body_keep_the_connection),
+	cmocka_unit_test(a_chunked_body_is_decoded_in_any_pieces),
+	cmocka_unit_test(a_body_may_go_on_until_the_close),
+	cmocka_unit_test(a_body_cut_short_is_an_error_that_sticks),
+	cmocka_unit_test(read_all_takes_no_more_than_its_limit),
+	cmocka_unit_test(malformed_answers_are_errors),
+	cmocka_unit_test(a_head_without_end_is_a_limit_error),
+	cmocka_unit_test(interim_answers_are_passed_over_within_reason),
+	cmocka_unit_test(an_upgrade_hands_the_stream_over_with_what_came_behind),
+	cmocka_unit_test(a_server_may_decline_an_upgrade),
+	cmocka_unit_test(a_connection_with_bytes_nobody_asked_for_is_discarded),
+	cmocka_unit_test(a_connection_is_kept_for_as_long_as_both_sides_allow),
+	cmocka_unit_test(
+		an_idempotent_request_is_sent_again_when_a_kept_connection_is_dead),
+	cmocka_unit_test(what_might_have_been_done_is_not_sent_again),
+	cmocka_unit_test(a_fresh_connection_that_dies_is_no_reason_to_retry),
+	cmocka_unit_test(requests_wait_for_a_connection_first_come_first_served),
+	cmocka_unit_test(no_more_connections_are_kept_than_allowed),
+	cmocka_unit_test(bodies_of_known_length_are_sent_with_it),
+	cmocka_unit_test(a_body_of_unknown_length_is_sent_in_chunks),
+	cmocka_unit_test(a_body_that_is_not_as_long_as_announced_is_an_error),
+	cmocka_unit_test(an_upload_stops_when_the_server_refuses_it),
+	cmocka_unit_test(requests_that_must_not_be_sent_are_refused),
+};
+
+int main(void)
+{
+	alarm(60);
+	return cmocka_run_group_tests_name("http client", tests, NULL, NULL);
+}
