@@ -191,10 +191,10 @@ expect 'an unknown host is 6' 6 "$downloader" --retry 0 http://name.invalid/x
 expect 'a refused connection is 7' 7 "$downloader" --retry 0 http://127.0.0.1:1/x
 expect 'an unknown authority is 60' 60 "$downloader" "$https/three.bin"
 expect 'the certificate of another host is 60' 60 \
-    "$downloader" --cacert "$ca" "https://127.0.0.2:$https_port/three.bin"
+    "$downloader" --cacert "$ca" https://127.1:$https_port/three.bin
 expect 'plain HTTP spoken to a TLS client is 35' 35 \
     "$downloader" --retry 0 "https://127.0.0.1:${http##*:}/three.bin"
-expect '-k trusts anyone' 0 "$downloader" -k "https://127.0.0.1:$https_port/three.bin"
+expect '-k trusts anyone' 0 "$downloader" -k "https://127.1:$https_port/three.bin"
 same 'and the file is complete' three.bin
 expect 'a CA file that is not there is 77' 77 "$downloader" --cacert /missing "$https/x"
 expect 'a folder that is not there is 23' 23 "$downloader" -o missing/x "$http/three.bin"
