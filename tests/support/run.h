@@ -7,17 +7,10 @@
 #ifndef TESTS_SUPPORT_RUN_H
 #define TESTS_SUPPORT_RUN_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/support/program.h"
 
 #include <asyncnet/asyncnet.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 /* Below every real code, so that it cannot be taken for one. */
 #define CHECK_FAILED (-99999)

@@ -39,15 +39,10 @@ static void what_is_no_error_is_success_or_unknown(void **state)
 	assert_string_equal(an_error_name(AN_ERR_BASE - 4000), "unknown");
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(own_codes_count_down_from_the_base),
-		cmocka_unit_test(every_code_has_a_name_and_a_text),
-		cmocka_unit_test(errno_values_have_the_systems_text),
-		cmocka_unit_test(what_is_no_error_is_success_or_unknown),
-	};
-
-	alarm(60);
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(own_codes_count_down_from_the_base),
+	cmocka_unit_test(every_code_has_a_name_and_a_text),
+	cmocka_unit_test(errno_values_have_the_systems_text),
+	cmocka_unit_test(what_is_no_error_is_success_or_unknown),
+};
+TEST_MAIN("errors", tests)

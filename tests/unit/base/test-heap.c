@@ -97,17 +97,12 @@ static void any_node_can_be_removed(void **state)
 	assert_int_equal(left, COUNT - (COUNT + 2) / 3);
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(nodes_leave_by_deadline, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(equal_deadlines_leave_in_the_order_they_came,
-						set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_moved_node_goes_behind_its_equals, set_up,
-						tear_down),
-		cmocka_unit_test_setup_teardown(any_node_can_be_removed, set_up, tear_down),
-	};
-
-	alarm(60);
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test_setup_teardown(nodes_leave_by_deadline, set_up, tear_down),
+	cmocka_unit_test_setup_teardown(equal_deadlines_leave_in_the_order_they_came,
+					set_up, tear_down),
+	cmocka_unit_test_setup_teardown(a_moved_node_goes_behind_its_equals, set_up,
+					tear_down),
+	cmocka_unit_test_setup_teardown(any_node_can_be_removed, set_up, tear_down),
+};
+TEST_MAIN("heap", tests)

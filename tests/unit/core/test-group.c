@@ -197,20 +197,15 @@ TASK_TEST(a_child_may_spawn_siblings)
 	return 0;
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_end_waits_for_every_child),
-		cmocka_unit_test(an_empty_group_ends_at_once),
-		cmocka_unit_test(the_first_error_cancels_the_rest_and_is_returned),
-		cmocka_unit_test(a_failing_body_cancels_the_children),
-		cmocka_unit_test(a_cancelled_group_without_an_error_ends_well),
-		cmocka_unit_test(a_cancelled_owner_cancels_its_children_and_waits_for_them),
-		cmocka_unit_test(an_error_outranks_the_owners_cancellation),
-		cmocka_unit_test(a_timeout_around_a_group_cancels_it),
-		cmocka_unit_test(a_child_may_spawn_siblings),
-	};
-
-	alarm(60);
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(the_end_waits_for_every_child),
+	cmocka_unit_test(an_empty_group_ends_at_once),
+	cmocka_unit_test(the_first_error_cancels_the_rest_and_is_returned),
+	cmocka_unit_test(a_failing_body_cancels_the_children),
+	cmocka_unit_test(a_cancelled_group_without_an_error_ends_well),
+	cmocka_unit_test(a_cancelled_owner_cancels_its_children_and_waits_for_them),
+	cmocka_unit_test(an_error_outranks_the_owners_cancellation),
+	cmocka_unit_test(a_timeout_around_a_group_cancels_it),
+	cmocka_unit_test(a_child_may_spawn_siblings),
+};
+TEST_MAIN("group", tests)

@@ -37,7 +37,8 @@ static void *send_many(void *arg)
 	int sender = (int)(intptr_t)arg;
 
 	for (int i = 0; i < EACH; i++)
-		if (an_post(inbox.loop, receive, (void *)(intptr_t)(sender * EACH + i)) < 0)
+		if (an_post(inbox.loop, receive, (void *)(intptr_t)(sender * EACH + i)) <
+		    0)
 			return (void *)1;
 	return NULL;
 }
@@ -50,8 +51,9 @@ static int receives_from_threads(void *arg)
 	inbox = (struct inbox){ .loop = an_loop_current(), .in_order = true };
 	for (int i = 0; i < SENDERS; i++) {
 		inbox.last[i] = -1;
-		CHECK_EQUAL(pthread_create(&threads[i], NULL, send_many, (void *)(intptr_t)i),
-			    0);
+		CHECK_EQUAL(
+			pthread_create(&threads[i], NULL, send_many, (void *)(intptr_t)i),
+			0);
 	}
 	CHECK_EQUAL(an_event_wait(&inbox.all), 0);
 	for (int i = 0; i < SENDERS; i++) {
@@ -247,18 +249,13 @@ static void each_thread_may_have_a_loop(void **state)
 	}
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(messages_of_other_threads_arrive_all_and_in_order),
-		cmocka_unit_test(a_real_sleep_is_never_too_short),
-		cmocka_unit_test(tasks_run_inside_a_base_that_the_caller_dispatches),
-		cmocka_unit_test(a_detached_loop_cancels_what_still_runs),
-		cmocka_unit_test(the_first_interrupt_cancels_the_main_task),
-		cmocka_unit_test(signals_are_left_alone_on_request),
-		cmocka_unit_test(each_thread_may_have_a_loop),
-	};
-
-	alarm(60);
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(messages_of_other_threads_arrive_all_and_in_order),
+	cmocka_unit_test(a_real_sleep_is_never_too_short),
+	cmocka_unit_test(tasks_run_inside_a_base_that_the_caller_dispatches),
+	cmocka_unit_test(a_detached_loop_cancels_what_still_runs),
+	cmocka_unit_test(the_first_interrupt_cancels_the_main_task),
+	cmocka_unit_test(signals_are_left_alone_on_request),
+	cmocka_unit_test(each_thread_may_have_a_loop),
+};
+TEST_MAIN("loop", tests)

@@ -253,25 +253,20 @@ TASK_TEST(a_scope_that_is_not_open_cannot_be_ended)
 	return 0;
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_timeout_becomes_etimedout_at_its_own_end),
-		cmocka_unit_test(work_within_its_limit_is_not_touched),
-		cmocka_unit_test(a_result_that_arrived_all_the_same_wins),
-		cmocka_unit_test(a_limit_of_nothing_has_expired_already),
-		cmocka_unit_test(the_tightest_of_nested_limits_wins),
-		cmocka_unit_test(of_limits_that_expire_together_the_outer_one_reports),
-		cmocka_unit_test(a_limit_can_be_moved_either_way),
-		cmocka_unit_test(another_task_can_move_a_limit_that_is_waited_under),
-		cmocka_unit_test(a_shield_lets_cleanup_wait),
-		cmocka_unit_test(a_cancellation_waits_until_the_shield_ends),
-		cmocka_unit_test(a_shields_own_grace_runs_out),
-		cmocka_unit_test(a_deadline_that_passed_behind_a_shield_is_seen_after_it),
-		cmocka_unit_test(cancellation_outranks_a_timeout),
-		cmocka_unit_test(a_scope_that_is_not_open_cannot_be_ended),
-	};
-
-	alarm(60);
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(a_timeout_becomes_etimedout_at_its_own_end),
+	cmocka_unit_test(work_within_its_limit_is_not_touched),
+	cmocka_unit_test(a_result_that_arrived_all_the_same_wins),
+	cmocka_unit_test(a_limit_of_nothing_has_expired_already),
+	cmocka_unit_test(the_tightest_of_nested_limits_wins),
+	cmocka_unit_test(of_limits_that_expire_together_the_outer_one_reports),
+	cmocka_unit_test(a_limit_can_be_moved_either_way),
+	cmocka_unit_test(another_task_can_move_a_limit_that_is_waited_under),
+	cmocka_unit_test(a_shield_lets_cleanup_wait),
+	cmocka_unit_test(a_cancellation_waits_until_the_shield_ends),
+	cmocka_unit_test(a_shields_own_grace_runs_out),
+	cmocka_unit_test(a_deadline_that_passed_behind_a_shield_is_seen_after_it),
+	cmocka_unit_test(cancellation_outranks_a_timeout),
+	cmocka_unit_test(a_scope_that_is_not_open_cannot_be_ended),
+};
+TEST_MAIN("scope", tests)

@@ -113,16 +113,11 @@ TASK_TEST(a_barrier_for_one_never_waits)
 	return 0;
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(all_pass_together_with_an_index_each),
-		cmocka_unit_test(a_cancelled_arrival_leaves_without_breaking_it),
-		cmocka_unit_test(an_abort_breaks_it_until_a_reset),
-		cmocka_unit_test(a_reset_breaks_those_who_wait_and_it_is_whole_again),
-		cmocka_unit_test(a_barrier_for_one_never_waits),
-	};
-
-	alarm(60);
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(all_pass_together_with_an_index_each),
+	cmocka_unit_test(a_cancelled_arrival_leaves_without_breaking_it),
+	cmocka_unit_test(an_abort_breaks_it_until_a_reset),
+	cmocka_unit_test(a_reset_breaks_those_who_wait_and_it_is_whole_again),
+	cmocka_unit_test(a_barrier_for_one_never_waits),
+};
+TEST_MAIN("barrier", tests)

@@ -80,7 +80,8 @@ TASK_TEST(the_mutex_must_be_held)
 {
 	start();
 	CHECK_EQUAL(an_condition_wait(&condition, &mutex), -EPERM);
-	CHECK_EQUAL(an_condition_wait_for(&condition, &mutex, value_is_three, &value), -EPERM);
+	CHECK_EQUAL(an_condition_wait_for(&condition, &mutex, value_is_three, &value),
+		    -EPERM);
 	return 0;
 }
 
@@ -122,16 +123,11 @@ TASK_TEST(no_notification_is_lost_on_a_cancelled_waiter)
 	return 0;
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_notification_wakes_as_many_as_it_says),
-		cmocka_unit_test(a_wait_for_a_predicate_goes_on_until_it_holds),
-		cmocka_unit_test(the_mutex_must_be_held),
-		cmocka_unit_test(a_cancelled_wait_holds_the_mutex_again),
-		cmocka_unit_test(no_notification_is_lost_on_a_cancelled_waiter),
-	};
-
-	alarm(60);
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(a_notification_wakes_as_many_as_it_says),
+	cmocka_unit_test(a_wait_for_a_predicate_goes_on_until_it_holds),
+	cmocka_unit_test(the_mutex_must_be_held),
+	cmocka_unit_test(a_cancelled_wait_holds_the_mutex_again),
+	cmocka_unit_test(no_notification_is_lost_on_a_cancelled_waiter),
+};
+TEST_MAIN("condition", tests)

@@ -63,14 +63,9 @@ TASK_TEST(a_wait_can_be_limited)
 	return 0;
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_set_wakes_all_and_later_waits_pass),
-		cmocka_unit_test(a_set_that_is_cleared_at_once_still_wakes_who_waits),
-		cmocka_unit_test(a_wait_can_be_limited),
-	};
-
-	alarm(60);
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(a_set_wakes_all_and_later_waits_pass),
+	cmocka_unit_test(a_set_that_is_cleared_at_once_still_wakes_who_waits),
+	cmocka_unit_test(a_wait_can_be_limited),
+};
+TEST_MAIN("event", tests)

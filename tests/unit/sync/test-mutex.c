@@ -159,17 +159,12 @@ TASK_TEST(a_cancellation_at_any_step_leaves_it_free)
 	return cancel_at_each_step(starts_rivals, contends, finds_it_free, NULL);
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(waiters_get_it_first_come_first_served),
-		cmocka_unit_test(what_is_not_held_cannot_be_unlocked),
-		cmocka_unit_test(only_the_owner_can_unlock),
-		cmocka_unit_test(a_waiter_cancelled_after_the_hand_over_has_the_mutex),
-		cmocka_unit_test(a_waiter_cancelled_before_the_hand_over_is_passed_over),
-		cmocka_unit_test(a_cancellation_at_any_step_leaves_it_free),
-	};
-
-	alarm(60);
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(waiters_get_it_first_come_first_served),
+	cmocka_unit_test(what_is_not_held_cannot_be_unlocked),
+	cmocka_unit_test(only_the_owner_can_unlock),
+	cmocka_unit_test(a_waiter_cancelled_after_the_hand_over_has_the_mutex),
+	cmocka_unit_test(a_waiter_cancelled_before_the_hand_over_is_passed_over),
+	cmocka_unit_test(a_cancellation_at_any_step_leaves_it_free),
+};
+TEST_MAIN("mutex", tests)

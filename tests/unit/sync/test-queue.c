@@ -294,25 +294,20 @@ static int finds_the_rest(void *arg)
 TASK_TEST(no_item_is_lost_when_a_getter_is_cancelled)
 {
 	for (intptr_t capacity = 0; capacity < 3; capacity++)
-		CHECK_EQUAL(cancel_at_each_step(starts_a_putter, gets_three, finds_the_rest,
-						(void *)capacity),
+		CHECK_EQUAL(cancel_at_each_step(starts_a_putter, gets_three,
+						finds_the_rest, (void *)capacity),
 			    0);
 	return 0;
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(items_arrive_in_order_at_any_capacity),
-		cmocka_unit_test(a_full_queue_refuses_without_waiting),
-		cmocka_unit_test(a_waiting_putter_is_before_a_newcomer),
-		cmocka_unit_test(an_item_delivered_before_the_cancellation_is_received),
-		cmocka_unit_test(a_closed_queue_is_drained_and_then_refuses),
-		cmocka_unit_test(a_join_waits_until_all_is_dealt_with),
-		cmocka_unit_test(no_item_is_lost_when_a_putter_is_cancelled),
-		cmocka_unit_test(no_item_is_lost_when_a_getter_is_cancelled),
-	};
-
-	alarm(60);
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(items_arrive_in_order_at_any_capacity),
+	cmocka_unit_test(a_full_queue_refuses_without_waiting),
+	cmocka_unit_test(a_waiting_putter_is_before_a_newcomer),
+	cmocka_unit_test(an_item_delivered_before_the_cancellation_is_received),
+	cmocka_unit_test(a_closed_queue_is_drained_and_then_refuses),
+	cmocka_unit_test(a_join_waits_until_all_is_dealt_with),
+	cmocka_unit_test(no_item_is_lost_when_a_putter_is_cancelled),
+	cmocka_unit_test(no_item_is_lost_when_a_getter_is_cancelled),
+};
+TEST_MAIN("queue", tests)

@@ -136,16 +136,11 @@ TASK_TEST(a_cancellation_at_any_step_loses_no_permit)
 	return 0;
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(no_more_than_its_permits_are_inside),
-		cmocka_unit_test(a_release_above_the_bound_is_refused),
-		cmocka_unit_test(a_release_and_acquire_in_one_turn_cannot_overtake),
-		cmocka_unit_test(a_permit_granted_before_the_cancellation_is_held),
-		cmocka_unit_test(a_cancellation_at_any_step_loses_no_permit),
-	};
-
-	alarm(60);
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(no_more_than_its_permits_are_inside),
+	cmocka_unit_test(a_release_above_the_bound_is_refused),
+	cmocka_unit_test(a_release_and_acquire_in_one_turn_cannot_overtake),
+	cmocka_unit_test(a_permit_granted_before_the_cancellation_is_held),
+	cmocka_unit_test(a_cancellation_at_any_step_loses_no_permit),
+};
+TEST_MAIN("semaphore", tests)
