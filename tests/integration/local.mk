@@ -1,9 +1,17 @@
-check_PROGRAMS += tests/integration/test-http-server
+check_PROGRAMS += \
+	tests/integration/test-http-server \
+	tests/integration/test-http-server-limits
+
 tests_integration_test_http_server_SOURCES = \
 	%D%/http-server.h \
 	%D%/test-http-server.c
 tests_integration_test_http_server_CFLAGS = $(TEST_CFLAGS)
 tests_integration_test_http_server_LDADD = $(TEST_LIBS)
+tests_integration_test_http_server_limits_SOURCES = \
+	%D%/http-server.h \
+	%D%/test-http-server-limits.c
+tests_integration_test_http_server_limits_CFLAGS = $(TEST_CFLAGS)
+tests_integration_test_http_server_limits_LDADD = $(TEST_LIBS)
 
 check_PROGRAMS += \
 	tests/integration/test-http-client \
