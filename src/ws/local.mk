@@ -12,6 +12,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/keepalive.c \
 	%D%/random.c \
 	%D%/random.h \
+	%D%/server.c \
 	%D%/session.c \
 	%D%/session.h \
 	%D%/utf8.c \
