@@ -8,3 +8,7 @@ examples_downloader_SOURCES = \
 	%D%/downloader-file.c \
 	%D%/downloader-progress.c
 examples_downloader_LDADD = libasyncnet.la $(OPENSSL_LIBS)
+
+noinst_PROGRAMS += examples/ws_echo
+examples_ws_echo_SOURCES = %D%/ws_echo.c
+examples_ws_echo_LDADD = libasyncnet.la
