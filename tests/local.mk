@@ -44,6 +44,8 @@ AM_TESTS_ENVIRONMENT = \
 
 include tests/unit/base/local.mk
 include tests/unit/core/local.mk
+include tests/integration/pg.mk
+include tests/unit/db/local.mk
 include tests/unit/sync/local.mk
 include tests/unit/http/local.mk
 include tests/fuzz/local.mk

@@ -4,7 +4,7 @@
  *	an_pg_result *notes;
  *
  *	r = an_pg_pool_new(&(an_pg_pool_opts){ .conn.conninfo = "dbname=app" }, &pool);
- *	r = an_pg_pool_query(pool, "select id, body from notes where id > $1 order by id",
+ *	r = an_pg_pool_query(pool, "select id, body from notes where id > $1 order by 1",
  *			     AN_PG_PARAMS(an_pg_int8(last)), &notes);
  *	for (size_t i = 0; i < an_pg_result_rows(notes); i++)
  *		puts(an_pg_result_text(notes, i, 1));
@@ -14,8 +14,8 @@
  * Limits in time are an_timeout scopes around the calls. A query that is cancelled in its
  * middle (by a timeout, or otherwise) gives -ECANCELED to its task at once; the server is
  * then asked to stop in the background, and the connection is used again only when it is
- * known to be clean, or is closed. A statement outside a transaction may have taken effect
- * all the same.
+ * known to be clean, or is closed. A statement outside a transaction may have taken
+ * effect all the same.
  *
  * All objects belong to the loop they were made on. A connection runs one call at a time.
  */
@@ -198,9 +198,9 @@ typedef struct an_pg_conn_opts {
 
 /* Connects outside any pool. Suspends. `opts` may be NULL, `error` (may be NULL) is
  * filled on failure. Returns 0 and a connection that the caller closes;
- * AN_ERR_PG_CONNECTION; AN_ERR_NAME and AN_ERR_NAME_AGAIN when no host had an address;
- * -EINVAL for a conninfo that cannot be parsed; -ETIMEDOUT when the last address did not
- * answer within connect_timeout; -ENOMEM; -ECANCELED. */
+ * AN_ERR_PG_CONNECTION, also when no address answered within connect_timeout;
+ * AN_ERR_NAME and AN_ERR_NAME_AGAIN when the last host had no address; -EINVAL for a
+ * conninfo that cannot be parsed; -ENOMEM; -ECANCELED. */
 AN_API AN_SUSPENDS int an_pg_connect(const an_pg_conn_opts *opts, an_pg_error *error,
 				     an_pg_conn **ret);
 
@@ -225,9 +225,9 @@ AN_API int an_pg_conn_backend_pid(const an_pg_conn *conn);
  * see the top of this file: an_pg_conn_error()->sent tells which. The connection may be
  * used again at once: the next call waits until it is clean. Returns 0 and a result for
  * an_pg_result_free(); AN_ERR_SQL; AN_ERR_PG_CONNECTION when the connection is lost;
- * AN_ERR_LIMIT when the result is too large; AN_ERR_MISUSE for COPY, which needs another
- * call; -EBUSY while another task's call runs on it; -EINVAL for more than 65535
- * parameters; -ENOMEM; -ECANCELED. */
+ * AN_ERR_LIMIT when the result is too large; AN_ERR_PG_CONNECTION also for COPY to or
+ * from the client, which is not supported and costs the connection; -EBUSY while another
+ * task's call runs on it; -EINVAL for more than 65535 parameters; -ENOMEM; -ECANCELED. */
 AN_API AN_SUSPENDS int an_pg_query(an_pg_conn *conn, const char *sql,
 				   const an_pg_params *params, an_pg_result **ret);
 
@@ -317,7 +317,7 @@ typedef struct an_pg_pool_opts {
 	unsigned max_size; /* connections; 0: 10 */
 	unsigned min_size; /* kept open even when idle, in the background; 0: none */
 	unsigned max_waiting; /* tasks parked in acquire; more get -EAGAIN; 0: 1024 */
-	/* Handshakes at a time: SCRAM costs the loop some 7 ms of computing each; 0: 2. */
+	/* Handshakes at a time: with SCRAM each keeps the loop busy for some 7 ms; 0: 2. */
 	unsigned max_connecting;
 	an_duration idle_timeout; /* above min_size; 0: 5 min; AN_FOREVER: none */
 	/* Less up to 10 % at random, so that they do not all end at once; 0: 1 h;

@@ -1,0 +1,10 @@
+# Against a private PostgreSQL cluster, which each program starts and stops.
+check_PROGRAMS += \
+	tests/integration/test-pg \
+	tests/integration/test-pg-pool
+
+EXTRA_DIST += tests/integration/pg-support.h
+tests_integration_test_pg_CFLAGS = $(TEST_CFLAGS)
+tests_integration_test_pg_LDADD = $(TEST_LIBS)
+tests_integration_test_pg_pool_CFLAGS = $(TEST_CFLAGS)
+tests_integration_test_pg_pool_LDADD = $(TEST_LIBS)
