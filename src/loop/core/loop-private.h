@@ -13,6 +13,8 @@
 #include "loop/core/stack.h"
 #include "loop/core/wait.h"
 
+#include <asyncnet/error.h>
+#include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdatomic.h>
@@ -180,6 +182,16 @@ static inline bool an__scope_cancelled(an_task *task)
 	if (__builtin_expect(task->scope->deadline <= task->loop->now, 0))
 		an__scope_expire(task, task->loop->now);
 	return task->scope->seen;
+}
+
+/* an__wait_check() for the files of this folder, inlined. */
+static inline int an__check_current(void)
+{
+	an_loop *loop = an__current_loop;
+
+	if (__builtin_expect(!loop || !loop->current, 0))
+		return AN_ERR_NO_TASK;
+	return an__scope_cancelled(loop->current) ? -ECANCELED : 0;
 }
 
 /* group.c */

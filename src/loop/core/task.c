@@ -265,7 +265,7 @@ int an_check(void)
 
 int an_yield(void)
 {
-	int r = an__wait_check();
+	int r = an__check_current();
 	an_loop *loop = an__current_loop;
 
 	if (r < 0)

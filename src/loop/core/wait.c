@@ -38,11 +38,7 @@ static void dequeue(an__waiter *w)
 
 int an__wait_check(void)
 {
-	an_loop *loop = an__current_loop;
-
-	if (__builtin_expect(!loop || !loop->current, 0))
-		return AN_ERR_NO_TASK;
-	return an__scope_cancelled(loop->current) ? -ECANCELED : 0;
+	return an__check_current();
 }
 
 an_duration an__wait_deadline(const an_task *task)
@@ -85,7 +81,7 @@ static int park(an_task *task, an__waiter *w, an__waiters *queue)
 int an__wait_with(an__waiter *w, an__waiters *queue, an_duration deadline,
 		  void (*cancelled)(an__waiter *w))
 {
-	int r = an__wait_check();
+	int r = an__check_current();
 
 	if (r < 0)
 		return r;
