@@ -103,6 +103,15 @@ static bool has_work(an__log_lane *lane)
 	return an__log_ring_used(&lane->source->ring) || lane->source->gap;
 }
 
+/* Whether what is there is to be written without waiting for more. */
+static bool in_hurry(an__log_lane *lane)
+{
+	an__log_ring *ring = &lane->source->ring;
+
+	return lane->urgent || lane->stop || lane->flushers.first ||
+	       an__log_ring_used(ring) >= ring->size / 2;
+}
+
 /* Wakes the task if it waits for something else than a worker. */
 static void kick(an__log_lane *lane)
 {
@@ -183,7 +192,6 @@ static int pause_after(an__log_lane *lane)
 static int lane_run(an__log_lane *lane)
 {
 	for (;;) {
-		bool hurry = lane->urgent || lane->stop || lane->flushers.first;
 		int r = 0;
 
 		if (lane->log->closed)
@@ -196,7 +204,7 @@ static int lane_run(an__log_lane *lane)
 				return r;
 			continue;
 		}
-		if (!hurry)
+		if (!in_hurry(lane))
 			r = park(lane, LANE_GATHERING, an_now() + lane->log->opts.delay);
 		if (r == 0)
 			r = write_lines(lane);
@@ -355,14 +363,9 @@ void an__log_lane_close(an__log *log)
 
 static void lane_wrote_one(an__log_lane *lane, an_log_level level)
 {
-	an__log_ring *ring = &lane->source->ring;
-
 	if (level >= AN_LOG_WARN)
 		lane->urgent = true;
-	if (lane->state == LANE_IDLE)
-		kick(lane);
-	else if (lane->state == LANE_GATHERING &&
-		 (lane->urgent || an__log_ring_used(ring) >= ring->size / 2))
+	if (lane->state == LANE_IDLE || (lane->state == LANE_GATHERING && in_hurry(lane)))
 		kick(lane);
 }
 

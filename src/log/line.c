@@ -136,9 +136,8 @@ static bool is_plain(const char *s, size_t n, bool json)
 }
 
 /* The length of the UTF-8 sequence at `s` (RFC 3629, section 4) if it is one of a
- * printable character; 0 when it is not; -1 when it may be one but ends too early. The
- * control characters U+0080 to U+009F count as not printable: U+009B starts a terminal's
- * sequences as ESC [ does. */
+ * printable character; 0 when it is not. The control characters U+0080 to U+009F count as
+ * not printable: U+009B starts a terminal's sequences as ESC [ does. */
 static int sequence(const unsigned char *s, size_t n)
 {
 	unsigned char low = 0x80, high = 0xbf;
@@ -156,9 +155,7 @@ static int sequence(const unsigned char *s, size_t n)
 	else if (s[0] == 0xf4)
 		high = 0x8f; /* above U+10FFFF */
 	for (int i = 1; i < len; i++) {
-		if ((size_t)i == n)
-			return -1;
-		if (s[i] < low || s[i] > high)
+		if ((size_t)i == n || s[i] < low || s[i] > high)
 			return 0;
 		low = 0x80;
 		high = 0xbf;
@@ -190,11 +187,11 @@ static size_t escape_byte(unsigned char c, bool json, char *dst)
 	return 6;
 }
 
-/* Escapes `n` bytes into at most `room`. `more` says that something follows that was cut
- * off, so that an incomplete sequence at the end is left out. Returns the bytes written;
- * how many were used goes to *ret_used. */
-static size_t escape(const char *src, size_t n, bool json, bool more, char *dst,
-		     size_t room, size_t *ret_used)
+/* Escapes `n` bytes into at most `room` and returns the bytes written; how many of `n`
+ * were used goes to *ret_used. A sequence that the end of `src` cuts short is escaped
+ * only if there is more room than `n`: where a message was cut to fit it is left out. */
+static size_t escape(const char *src, size_t n, bool json, char *dst, size_t room,
+		     size_t *ret_used)
 {
 	const unsigned char *s = (const unsigned char *)src;
 	size_t used = 0, len = 0;
@@ -206,8 +203,6 @@ static size_t escape(const char *src, size_t n, bool json, bool more, char *dst,
 
 		if (c >= 0x80) {
 			int found = sequence(s + used, n - used);
-			if (found < 0 && more)
-				break;
 			if (found > 0)
 				step = (size_t)found;
 		}
@@ -244,7 +239,7 @@ static char *put_name(char *p, const char *name, size_t n, bool json)
 	size_t used;
 
 	if (!is_plain(name, n, json))
-		return p + escape(name, n, json, false, p, 6 * n, &used);
+		return p + escape(name, n, json, p, 6 * n, &used);
 	memcpy(p, name, n);
 	return p + n;
 }
@@ -279,7 +274,7 @@ static char *put_message(an__log_liner *l, char *p, const char *format, va_list 
 		p += n;
 	} else {
 		memcpy(l->raw, p, n);
-		p += escape(l->raw, n, json, full > n, p, l->max_message, &used);
+		p += escape(l->raw, n, json, p, l->max_message, &used);
 	}
 	if (used < full) {
 		p = put(p, "...[+");

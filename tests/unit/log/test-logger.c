@@ -1,6 +1,7 @@
 /* The logger on a loop and without one. */
 #include "tests/unit/log/log-file.h"
 
+#include "loop/core/loop.h"
 #include "loop/core/trace.h"
 
 #include <errno.h>
@@ -167,6 +168,77 @@ static void lines_of_tasks_that_the_end_of_the_loop_cancels_are_written(void **s
 	(void)state;
 	assert_int_equal(run_virtual(spawn_and_return, log), 0);
 	assert_true(log_has_sequence(log_path, "line ", 3));
+	an_log_free(log);
+}
+
+static int log_first_in_cleanup(void *arg)
+{
+	int r = an_sleep(AN_FOREVER);
+
+	an_info(arg, "line 0"); /* the logger's task will not even begin */
+	return r;
+}
+
+static int spawn_only(void *arg)
+{
+	CHECK_EQUAL(an_spawn(log_first_in_cleanup, arg, NULL, NULL), 0);
+	return an_yield();
+}
+
+static void a_first_line_while_the_loop_ends_is_written(void **state)
+{
+	an_logger *log = file_logger(NULL);
+
+	(void)state;
+	assert_int_equal(run_virtual(spawn_only, log), 0);
+	assert_true(log_has_sequence(log_path, "line ", 1));
+	an_log_free(log);
+}
+
+static void log_last(void *arg)
+{
+	an_info(arg, "line 1");
+}
+
+static int have_lower_layer_log(void *arg)
+{
+	an__loop_set_local(an_loop_current(), AN__LOCAL_SIGNAL, arg, log_last);
+	an_info(arg, "line 0");
+	return 0;
+}
+
+static void layers_that_end_after_the_logger_can_log(void **state)
+{
+	an_logger *log = file_logger(NULL);
+
+	(void)state;
+	assert_int_equal(run_virtual(have_lower_layer_log, log), 0);
+	assert_true(log_has_sequence(log_path, "line ", 2));
+	assert_int_equal(log_metrics(log).written, 2);
+	an_log_free(log);
+}
+
+static int log_in_one_instant(void *arg)
+{
+	/* No time passes here, so it is not the delay that sends the lines off. */
+	for (int i = 0; i < 2000; i++) {
+		an_info(arg, "line %d", i);
+		if (i < 3) /* the logger's task begins to wait */
+			CHECK_EQUAL(an_yield(), 0);
+		while (log_metrics(arg).queued > 40000)
+			CHECK_EQUAL(an_yield(), 0);
+	}
+	return 0;
+}
+
+static void a_ring_that_is_half_full_does_not_wait(void **state)
+{
+	an_logger *log = file_logger(&(an_log_opts){ .ring_size = 65536 });
+
+	(void)state;
+	assert_int_equal(run_virtual(log_in_one_instant, log), 0);
+	assert_int_equal(log_metrics(log).dropped, 0);
+	assert_true(log_has_sequence(log_path, "line ", 2000));
 	an_log_free(log);
 }
 
@@ -591,6 +663,9 @@ static const struct CMUnitTest tests[] = {
 	TEST(a_line_leaves_without_being_asked),
 	TEST(the_end_of_the_loop_loses_nothing),
 	TEST(lines_of_tasks_that_the_end_of_the_loop_cancels_are_written),
+	TEST(a_first_line_while_the_loop_ends_is_written),
+	TEST(layers_that_end_after_the_logger_can_log),
+	TEST(a_ring_that_is_half_full_does_not_wait),
 	TEST(stop_writes_all_and_ends_the_task),
 	TEST(a_logger_can_be_freed_while_its_task_lives),
 	TEST(a_fatal_line_is_written_when_the_call_returns),
