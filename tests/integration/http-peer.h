@@ -5,7 +5,8 @@
  *	static const struct step hello[] = { EXPECT, SEND("HTTP/1.1 200 OK\r\n..."), CLOSE, END };
  *	static const struct step *const scripts[] = { hello, NULL };
  *
- * EXPECT waits for a request's head and keeps it; BODY(n) for so many bytes more. A script that ends
+ * EXPECT waits for a request's head and keeps it; BODY(n) for so many bytes more. TLS runs the handshake with
+ * the peer's context; CUT ends the connection without saying so in TLS. A script that ends
  * without CLOSE or RESET leaves the connection open until the peer is stopped. It runs in tasks of the
  * test's own loop: everything happens in an order that the test decides.
  */
@@ -25,6 +26,8 @@ enum peer_op {
 	PEER_WAIT,
 	PEER_CLOSE,
 	PEER_RESET,
+	PEER_TLS,
+	PEER_CUT,
 };
 
 struct step {
@@ -33,34 +36,17 @@ struct step {
 	size_t len; /* bytes, or seconds to wait */
 };
 
-#define END \
-	{ \
-		PEER_END, NULL, 0 \
-	}
-#define EXPECT \
-	{ \
-		PEER_EXPECT, NULL, 0 \
-	}
-#define BODY(n) \
-	{ \
-		PEER_BODY, NULL, (n) \
-	}
-#define SEND(literal) \
-	{ \
-		PEER_SEND, literal, sizeof(literal) - 1 \
-	}
-#define WAIT(seconds) \
-	{ \
-		PEER_WAIT, NULL, (seconds) \
-	}
-#define CLOSE \
-	{ \
-		PEER_CLOSE, NULL, 0 \
-	}
-#define RESET \
-	{ \
-		PEER_RESET, NULL, 0 \
-	}
+/* clang-format off */
+#define END { PEER_END, NULL, 0 }
+#define EXPECT { PEER_EXPECT, NULL, 0 }
+#define BODY(n) { PEER_BODY, NULL, (n) }
+#define SEND(literal) { PEER_SEND, literal, sizeof(literal) - 1 }
+#define WAIT(seconds) { PEER_WAIT, NULL, (seconds) }
+#define CLOSE { PEER_CLOSE, NULL, 0 }
+#define RESET { PEER_RESET, NULL, 0 }
+#define TLS { PEER_TLS, NULL, 0 }
+#define CUT { PEER_CUT, NULL, 0 }
+/* clang-format on */
 
 /* A whole answer. */
 #define OK(body, length) \
@@ -70,6 +56,7 @@ enum { PEER_REQUESTS = 64, PEER_HEAD = 2048, PEER_CONNECTIONS = 256 };
 
 struct peer {
 	an_listener *listener;
+	an_tls *tls; /* for TLS; borrowed */
 	const struct step *const *scripts;
 	unsigned port;
 	size_t connections; /* accepted */
@@ -101,6 +88,13 @@ static int peer_expect(struct peer *p, an_stream *s)
 	return 0;
 }
 
+static int peer_cut(an_stream *s)
+{
+	int r = an_stream_drain(s);
+
+	return !r && shutdown(an_stream_fd(s), SHUT_RDWR) ? -errno : r;
+}
+
 static int peer_step(struct peer *p, size_t index, const struct step *step)
 {
 	an_stream *s = p->open[index];
@@ -121,6 +115,10 @@ static int peer_step(struct peer *p, size_t index, const struct step *step)
 	case PEER_RESET:
 		p->open[index] = an_stream_abort(s);
 		return 0;
+	case PEER_TLS:
+		return an_stream_start_tls(s, p->tls, NULL);
+	case PEER_CUT:
+		return peer_cut(s);
 	case PEER_END:
 		break;
 	}

@@ -15,7 +15,8 @@ tests_integration_test_http_server_limits_LDADD = $(TEST_LIBS)
 
 check_PROGRAMS += \
 	tests/integration/test-http-client \
-	tests/integration/test-http-client-faults
+	tests/integration/test-http-client-faults \
+	tests/integration/test-http-client-tls
 
 tests_integration_test_http_client_SOURCES = %D%/http-peer.h %D%/test-http-client.c
 tests_integration_test_http_client_CFLAGS = $(TEST_CFLAGS)
@@ -26,6 +27,11 @@ tests_integration_test_http_client_faults_SOURCES = \
 tests_integration_test_http_client_faults_CFLAGS = $(TEST_CFLAGS)
 tests_integration_test_http_client_faults_LDADD = $(TEST_LIBS)
 tests_integration_test_http_client_faults_LDFLAGS = $(FAIL_ALLOC)
+tests_integration_test_http_client_tls_SOURCES = \
+	%D%/http-peer.h \
+	%D%/test-http-client-tls.c
+tests_integration_test_http_client_tls_CFLAGS = $(TEST_CFLAGS)
+tests_integration_test_http_client_tls_LDADD = $(TEST_LIBS)
 
 # Programs of examples/ beside real servers.
 dist_check_SCRIPTS += %D%/downloader-nginx.sh
