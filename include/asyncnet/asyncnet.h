@@ -4,6 +4,7 @@
 
 #include <asyncnet/api.h>
 #include <asyncnet/error.h>
+#include <asyncnet/file.h>
 #include <asyncnet/http.h>
 #include <asyncnet/http_client.h>
 #include <asyncnet/log.h>

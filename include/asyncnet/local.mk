@@ -2,6 +2,7 @@ nobase_include_HEADERS += \
 	%D%/api.h \
 	%D%/asyncnet.h \
 	%D%/error.h \
+	%D%/file.h \
 	%D%/http.h \
 	%D%/http_client.h \
 	%D%/log.h \

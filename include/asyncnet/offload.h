@@ -16,6 +16,9 @@ AN_BEGIN_DECLS
  * dispose(arg) is called on the worker after it (or at once on this thread, if the work
  * never began). The loop does not end before such work has.
  *
+ * A `fn` with `dispose` keeps its errors in `arg` and returns 0 or more: of a negative
+ * result the caller could not tell whose it is, and so whose `arg` is.
+ *
  * `fn` runs with all signals blocked. It must not call the library, but for an_post().
  *
  * Returns what fn returned (then `arg` is the caller's), or -ECANCELED, -ENOMEM,

@@ -3,8 +3,10 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/connect.c \
 	%D%/dns.c \
 	%D%/dns.h \
+	%D%/file.c \
 	%D%/listener.c \
 	%D%/offload.c \
+	%D%/path.c \
 	%D%/signal.c \
 	%D%/socket.c \
 	%D%/socket.h \

@@ -25,3 +25,7 @@ tests_unit_io_test_tls_LDADD = $(TEST_LIBS)
 check_PROGRAMS += tests/unit/io/test-signal
 tests_unit_io_test_signal_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_signal_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/io/test-file
+tests_unit_io_test_file_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_file_LDADD = $(TEST_LIBS)
