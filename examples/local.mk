@@ -12,3 +12,32 @@ examples_downloader_LDADD = libasyncnet.la $(OPENSSL_LIBS)
 noinst_PROGRAMS += examples/ws_echo
 examples_ws_echo_SOURCES = %D%/ws_echo.c
 examples_ws_echo_LDADD = libasyncnet.la
+
+# The notes service, and a client that checks it. The page is compiled in.
+if HAVE_JANSSON
+noinst_PROGRAMS += examples/microservice examples/notes_client
+examples_microservice_SOURCES = \
+	%D%/notes/feed.c \
+	%D%/notes/main.c \
+	%D%/notes/notes.c \
+	%D%/notes/service.h \
+	%D%/notes/status.c
+nodist_examples_microservice_SOURCES = examples/notes/page.h
+examples_microservice_CPPFLAGS = \
+	$(AM_CPPFLAGS) -I$(srcdir)/%D%/notes -I$(builddir)/examples/notes $(JANSSON_CFLAGS)
+examples_microservice_LDADD = libasyncnet.la $(JANSSON_LIBS)
+examples_notes_client_SOURCES = %D%/notes/client.c
+examples_notes_client_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+examples_notes_client_LDADD = libasyncnet.la $(JANSSON_LIBS) $(OPENSSL_LIBS)
+endif
+
+examples/notes/page.h: $(srcdir)/%D%/notes/page.html
+	$(AM_V_GEN)$(MKDIR_P) examples/notes && { \
+		echo '/* Made from page.html. */'; \
+		echo 'static const char page_html[] ='; \
+		sed -e 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$$/\\n"/' \
+			$(srcdir)/%D%/notes/page.html; \
+		echo ';'; } >$@.new && mv $@.new $@
+examples/notes/microservice-status.$(OBJEXT): examples/notes/page.h
+CLEANFILES += examples/notes/page.h
+EXTRA_DIST += %D%/demo.sh %D%/notes/page.html
