@@ -52,7 +52,8 @@ AN_API int an_stream_new(int fd, const an_stream_opts *opts, an_stream **ret);
 AN_API an_stream *an_stream_close(an_stream *s);
 
 /* Closes with a reset where the transport has one (TCP): the peer sees ECONNRESET, not
- * an end. What was written and not yet sent is dropped. Otherwise as an_stream_close(). */
+ * an end. What was written and not yet sent is dropped. Otherwise as
+ * an_stream_close(). */
 AN_API an_stream *an_stream_abort(an_stream *s);
 
 /* ---- reading -------------------------------------------------------------------- */
@@ -120,9 +121,11 @@ AN_API AN_SUSPENDS int an_stream_write(an_stream *s, const void *data, size_t le
 AN_API AN_SUSPENDS int an_stream_writev(an_stream *s, const struct iovec *iov, int count);
 
 /* The same without waiting and without a limit: for a few bytes that must not suspend,
- * such as a reply to a control frame. May be called while another task is parked in a
- * write: the bytes follow that write whole. Returns 0, errors as above but -ECANCELED
- * and -EBUSY. Never suspends. */
+ * such as a reply to a control frame. Never suspends. May be called while another task
+ * is parked in a write: the bytes come before or behind that write, never within; so
+ * what belongs together is written by one an_stream_writev().
+ * Returns 0; errors as above but -ECANCELED and -EBUSY; AN_ERR_MISUSE during a TLS
+ * handshake. */
 AN_API int an_stream_write_nowait(an_stream *s, const void *data, size_t len);
 
 /* How many bytes are kept, not yet taken by the kernel (on TLS: as they travel). Never

@@ -43,8 +43,8 @@ AN_API an_tls *an_tls_free(an_tls *tls);
 /* Runs the handshake on `s`. Suspends. On a client `host` is the name that is sent
  * (SNI) and verified, or an address in digits, which is verified alone; NULL on a
  * server. No other task may be reading or writing. Bytes that were read ahead in plain
- * text could have been injected and are refused. It runs on the task's stack, for which
- * the default of 64 KiB is enough.
+ * text could have been injected and are refused. It runs on the task's stack, of which
+ * it needs about 9 KiB.
  * Returns 0; AN_ERR_CERT, AN_ERR_CERT_HOST, AN_ERR_TLS (an_stream_error_text() says
  * more); AN_ERR_TRUNCATED when the peer hung up; AN_ERR_MISUSE for unread plain text, a
  * client without a host, or a stream that has TLS already; -ETIMEDOUT; -ECANCELED;

@@ -55,8 +55,8 @@ typedef struct an__transport {
 	/* Whether there is something to read or the end has come, for an idle stream. */
 	bool (*readable)(an_stream *s);
 
-	/* Moves at most `max` bytes of *w to the output. Returns 0; -ENOMEM;
-	 * AN_ERR_TLS. */
+	/* Moves at most `max` bytes of *w to the output. Returns 0; -ENOMEM; AN_ERR_TLS;
+	 * AN_ERR_MISUSE during a handshake. */
 	int (*take)(an_stream *s, an__write *w, size_t max);
 
 	/* Whether the caller's bytes may go to the kernel as they are. */
@@ -108,7 +108,7 @@ struct an_stream {
 	size_t write_burst;
 	bool writing, shut, finished; /* finished: the end has been sent */
 
-	int error; /* the first failure, the cause of the others */
+	int error;	  /* the first failure, the cause of the others */
 	char *error_text; /* NULL: that of the code */
 };
 

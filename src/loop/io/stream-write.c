@@ -225,7 +225,7 @@ static int take_all(an_stream *s, an__write *w)
 {
 	int r = s->transport->take(s, w, SIZE_MAX);
 
-	if (r && (w->left < w->total || r != -ENOMEM))
+	if (r && (w->left < w->total || (r != -ENOMEM && r != AN_ERR_MISUSE)))
 		an__stream_write_failed(s, r);
 	return r;
 }

@@ -176,10 +176,14 @@ static int write_record(an_stream *s, an__write *w, size_t max)
 
 static int tls_take(an_stream *s, an__write *w, size_t max)
 {
+	an__tls_stream *t = s->tls;
+
+	if (!t->up && s->read_end > 0 && !t->deferred)
+		return AN_ERR_MISUSE; /* in mid-handshake */
 	ERR_clear_error();
 	while (w->left && max) {
 		size_t before = w->left;
-		int r = s->tls->up ? write_record(s, w, max) : AN_ERR_TLS;
+		int r = t->up ? write_record(s, w, max) : AN_ERR_TLS;
 
 		if (r)
 			return r;

@@ -379,6 +379,8 @@ TASK_TEST(a_handshake_can_be_cancelled_and_closed_under_its_feet)
 	CHECK_EQUAL(an_spawn(accept_tls, &e, NULL, &task), 0);
 	CHECK_EQUAL(an_sleep(AN_SECOND), 0);
 	CHECK_EQUAL(an_stream_write(e.server, "x", 1), -EBUSY);
+	CHECK_EQUAL(an_stream_write_nowait(e.server, "x", 1), AN_ERR_MISUSE);
+	CHECK_EQUAL(an_stream_pending(e.server), 0);
 	an_cancel(task);
 	CHECK_EQUAL(an_join(task, NULL), 0);
 	CHECK_EQUAL(e.server_result, -ECANCELED);
