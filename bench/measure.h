@@ -1,8 +1,9 @@
-/* How a benchmark program measures itself: CPU time (user and system) of the process, cut into slices.
+/* How a benchmark program measures itself: CPU time (user and system) of the process, cut
+ * into slices.
  *
- * Other load on the machine makes single slices slow, never fast, so the program reports its
- * 25th-percentile slice. It prints one line, the nanoseconds of CPU time an operation, and nothing
- * else on stdout.
+ * Other load on the machine makes single slices slow, never fast, so the program reports
+ * its 25th-percentile slice. It prints one line, the nanoseconds of CPU time an
+ * operation, and nothing else on stdout.
  */
 #ifndef BENCH_MEASURE_H
 #define BENCH_MEASURE_H

@@ -1,11 +1,13 @@
 /* One URL to one file. See downloader.h.
  *
  * Straight-line code: ask, look at the status, read and write until the end. What is
- * remarkable is what is not here: no callbacks, no states, no buffers that grow with the file.
+ * remarkable is what is not here: no callbacks, no states, no buffers that grow with the
+ * file.
  *
- * A part that is there already is continued by a Range request, guarded by If-Range with the validator that
- * the part came with: if the file has changed on the server, it answers 200 with all of the new one, and the
- * part is thrown away. Parts of two versions are never joined.
+ * A part that is there already is continued by a Range request, guarded by If-Range with
+ * the validator that the part came with: if the file has changed on the server, it
+ * answers 200 with all of the new one, and the part is thrown away. Parts of two versions
+ * are never joined.
  */
 #include "downloader.h"
 
@@ -39,7 +41,7 @@ struct fetch {
 	bool local; /* what failed was the file, not the network */
 };
 
-/* ---- failures ------------------------------------------------------------------------- */
+/* ---- failures ---------------------------------------------------------------------- */
 
 static int exit_code_of(const struct fetch *f, int r)
 {
@@ -128,7 +130,7 @@ static int http_failed(struct fetch *f, const char *text)
 	return HTTP_FAILED;
 }
 
-/* ---- what a response says ------------------------------------------------------------- */
+/* ---- what a response says ---------------------------------------------------------- */
 
 static bool parse_date(const char *text, time_t *ret)
 {
@@ -141,9 +143,9 @@ static bool parse_date(const char *text, time_t *ret)
 	return true;
 }
 
-/* A validator good enough to join bytes by: a strong entity tag, or a Last-Modified date that was
- * at least a second old when it was given, so that it cannot stand for two versions of one second
- * (RFC 9110 §8.8.2.2). */
+/* A validator good enough to join bytes by: a strong entity tag, or a Last-Modified date
+ * that was at least a second old when it was given, so that it cannot stand for two
+ * versions of one second (RFC 9110 §8.8.2.2). */
 static struct validator validator_of(const an_http_response *response)
 {
 	const char *etag = an_http_response_header(response, "ETag");
@@ -183,7 +185,7 @@ static bool parse_content_range(const an_http_response *response, int64_t *ret_f
 	return false;
 }
 
-/* ---- one try -------------------------------------------------------------------------- */
+/* ---- one try ----------------------------------------------------------------------- */
 
 static void show(struct fetch *f)
 {
@@ -323,10 +325,10 @@ static int try_once(struct fetch *f)
 	return r;
 }
 
-/* ---- all tries ------------------------------------------------------------------------ */
+/* ---- all tries --------------------------------------------------------------------- */
 
-/* 1, 2, 4, ... seconds, each off by up to a half so that many clients do not come back at once; or as long
- * as the server asked for. */
+/* 1, 2, 4, ... seconds, each off by up to a half so that many clients do not come back at
+ * once; or as long as the server asked for. */
 static an_duration pause_before(unsigned try, int retry_after)
 {
 	an_duration seconds = try < 6 ? 1 <<
@@ -351,7 +353,8 @@ static int try_until_done(struct fetch *f)
 		r = try_once(f);
 		if (r == COMPLETE || r == -ECANCELED)
 			return r;
-		/* A part that was refused is gone now: asking again for all costs no try. */
+		/* A part that was refused is gone now: asking again for all costs no
+		 * try. */
 		if (continuing && !f->local && !output_size(f->output) &&
 		    (f->status == 206 || f->status == 416)) {
 			continuing = false;

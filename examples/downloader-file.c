@@ -1,17 +1,18 @@
 /* The file on disk. See downloader.h.
  *
- * System calls on files block, so they are made on the library's worker threads: an_offload() hands a
- * function over and parks the task until it has returned. Each operation here is such a function over
- * a `struct work`, and a short one in front that awaits it. Only one is under way for an output at any time,
- * so nothing needs a lock.
+ * System calls on files block, so they are made on the library's worker threads:
+ * an_offload() hands a function over and parks the task until it has returned. Each
+ * operation here is such a function over a `struct work`, and a short one in front that
+ * awaits it. Only one is under way for an output at any time, so nothing needs a lock.
  *
- * Until it is complete a file is called PATH.part; PATH.part.meta says what it is a part of:
+ * Until it is complete a file is called PATH.part; PATH.part.meta says what it is a part
+ * of:
  *
  *	https://example.org/file.iso
  *	"5f3e-1a2b"
  *
- * the URL, and the validator that the server gave. The name PATH appears only by a rename of a complete,
- * verified, synced file.
+ * the URL, and the validator that the server gave. The name PATH appears only by a rename
+ * of a complete, verified, synced file.
  */
 #include "downloader.h"
 
@@ -49,7 +50,7 @@ struct work {
 	const char *sha256;
 };
 
-/* ---- on a worker thread --------------------------------------------------------------- */
+/* ---- on a worker thread ------------------------------------------------------------ */
 
 static int digest_begin(struct output *o)
 {
@@ -132,9 +133,9 @@ static int empty(struct output *o)
 	return digest_begin(o);
 }
 
-/* Two downloads into one file would mix, so it is locked; the lock goes with the descriptor. Between open
- * and lock another download may have completed the file and given it its name: then what was opened is
- * not the part any more. */
+/* Two downloads into one file would mix, so it is locked; the lock goes with the
+ * descriptor. Between open and lock another download may have completed the file and
+ * given it its name: then what was opened is not the part any more. */
 static int open_locked(struct output *o)
 {
 	struct stat opened, named;
@@ -181,8 +182,8 @@ static int restart_work(void *arg)
 	return write_meta(o);
 }
 
-/* The size must stay what has really come, for the resume: so not posix_fallocate(), which changes it. Not
- * every file system can reserve. */
+/* The size must stay what has really come, for the resume: so not posix_fallocate(),
+ * which changes it. Not every file system can reserve. */
 static int reserve_work(void *arg)
 {
 	struct work *w = arg;
@@ -229,7 +230,8 @@ static int check_digest(struct output *o, const char *sha256)
 	return strcasecmp(text, sha256) ? -EBADMSG : 0;
 }
 
-/* The folder's entry must reach the disk, too, or a crash could take the new name away. */
+/* The folder's entry must reach the disk, too, or a crash could take the new name
+ * away. */
 static int sync_folder(const char *path)
 {
 	char *copy = strdup(path);
@@ -268,7 +270,7 @@ static int finish_work(void *arg)
 	return sync_folder(o->path);
 }
 
-/* ---- in the task ---------------------------------------------------------------------- */
+/* ---- in the task ------------------------------------------------------------------- */
 
 static char *suffixed(const char *path, const char *suffix)
 {

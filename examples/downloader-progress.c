@@ -1,7 +1,8 @@
 /* What is seen of the downloads. See downloader.h.
  *
- * On a terminal, a block of bars at the bottom, one for each file that is under way, is drawn again ten times a
- * second; how a file ended is a line of its own above them. Elsewhere there are only those lines.
+ * On a terminal, a block of bars at the bottom, one for each file that is under way, is
+ * drawn again ten times a second; how a file ended is a line of its own above them.
+ * Elsewhere there are only those lines.
  */
 #include "downloader.h"
 

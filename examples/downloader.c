@@ -2,11 +2,13 @@
  *
  *	downloader [options] URL...
  *
- * The options are spelled as curl's. Each file is written to FILE.part beside its place and gets its name when it
- * is complete; what an interrupted download leaves is continued by -C -.
+ * The options are spelled as curl's. Each file is written to FILE.part beside its place
+ * and gets its name when it is complete; what an interrupted download leaves is continued
+ * by -C -.
  *
- * As an example this shows tasks working through a list (fetch_list), a group that waits for them
- * (download_all), and a task that draws progress meanwhile, which is cancelled when they are done.
+ * As an example this shows tasks working through a list (fetch_list), a group that waits
+ * for them (download_all), and a task that draws progress meanwhile, which is cancelled
+ * when they are done.
  */
 #include "downloader.h"
 
@@ -39,7 +41,7 @@ static const char help[] =
 	"  130 interrupted. A failed file's part stays for -C - if the server gave a "
 	"validator.\n";
 
-/* ---- the tasks ------------------------------------------------------------------------ */
+/* ---- the tasks --------------------------------------------------------------------- */
 
 /* A worker: takes the next job of the list until there is none. */
 static int fetch_list(void *arg)
@@ -122,7 +124,7 @@ static int app(void *arg)
 	return r;
 }
 
-/* ---- the command line ----------------------------------------------------------------- */
+/* ---- the command line -------------------------------------------------------------- */
 
 static int usage(const char *message, const char *what)
 {
@@ -142,8 +144,8 @@ static bool parse_number(const char *text, unsigned min, unsigned max, unsigned 
 	return true;
 }
 
-/* The last segment of the URL's path, without query and fragment; NULL when there is none that can
- * be a file's name. */
+/* The last segment of the URL's path, without query and fragment; NULL when there is none
+ * that can be a file's name. */
 static char *name_in_url(const char *url)
 {
 	const char *path = strstr(url, "://"), *end, *name;

@@ -71,13 +71,13 @@ struct download {
 	an_http_client *client;
 };
 
-/* ---- downloader-fetch.c --------------------------------------------------------------- */
+/* ---- downloader-fetch.c ------------------------------------------------------------ */
 
-/* Downloads one file, retrying as it makes sense. Suspends. Fills in the job's outcome. Returns 0, or
- * -ECANCELED when the program is to end. */
+/* Downloads one file, retrying as it makes sense. Suspends. Fills in the job's outcome.
+ * Returns 0, or -ECANCELED when the program is to end. */
 int fetch(struct download *download, struct job *job);
 
-/* ---- downloader-file.c ---------------------------------------------------------------- */
+/* ---- downloader-file.c ------------------------------------------------------------- */
 
 struct output;
 
@@ -86,9 +86,10 @@ struct validator {
 	char text[256]; /* a strong entity tag or a date; "": there is none */
 };
 
-/* Opens PATH.part for PATH, locked against other downloads. With `resume` what is in it stays, if it is of
- * the same URL and PATH.part.meta has a validator; otherwise it is emptied. `digest`: compute SHA-256. All
- * of these functions suspend while a worker thread does the work, and return 0 or a negative code. */
+/* Opens PATH.part for PATH, locked against other downloads. With `resume` what is in it
+ * stays, if it is of the same URL and PATH.part.meta has a validator; otherwise it is
+ * emptied. `digest`: compute SHA-256. All of these functions suspend while a worker
+ * thread does the work, and return 0 or a negative code. */
 AN_SUSPENDS int output_open(const char *path, const char *url, bool resume, bool digest,
 			    struct output **ret);
 
@@ -99,24 +100,25 @@ const struct validator *output_validator(const struct output *o);
 /* Forgets what there is and begins again; what comes has this validator. */
 AN_SUSPENDS int output_restart(struct output *o, const struct validator *v);
 
-/* Reserves room for a file of `length` bytes in all (-1: unknown, nothing is done), so that a full disk is
- * noticed now: -ENOSPC. */
+/* Reserves room for a file of `length` bytes in all (-1: unknown, nothing is done), so
+ * that a full disk is noticed now: -ENOSPC. */
 AN_SUSPENDS int output_reserve(struct output *o, int64_t length);
 
 /* Appends. */
 AN_SUSPENDS int output_write(struct output *o, const void *data, size_t len);
 
-/* All has come: checks the digest (-EBADMSG when it is another; the file is removed then), syncs, and gives
- * the file its name. `sha256` may be NULL. */
+/* All has come: checks the digest (-EBADMSG when it is another; the file is removed
+ * then), syncs, and gives the file its name. `sha256` may be NULL. */
 AN_SUSPENDS int output_finish(struct output *o, const char *sha256);
 
-/* Closes. What there is stays as PATH.part for a later resume if it has a validator; otherwise it is
- * removed. Does not suspend: it only closes and unlinks. Returns NULL. */
+/* Closes. What there is stays as PATH.part for a later resume if it has a validator;
+ * otherwise it is removed. Does not suspend: it only closes and unlinks. Returns NULL. */
 struct output *output_close(struct output *o);
 
-/* ---- downloader-progress.c ------------------------------------------------------------ */
+/* ---- downloader-progress.c --------------------------------------------------------- */
 
-/* A task that draws a bar for every active file, until it is cancelled. arg: struct download. */
+/* A task that draws a bar for every active file, until it is cancelled. arg: struct
+ * download. */
 int progress_task(void *arg);
 
 /* Says how one job ended. */

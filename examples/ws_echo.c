@@ -1,8 +1,8 @@
 /* An echo server for WebSockets: ws_echo --listen HOST:PORT
  *
- * Every message goes back as it came, text as text and binary as binary. Port 0 lets the kernel choose; the
- * address is printed once connections are taken. SIGTERM and SIGINT end it: each peer is told that
- * the server goes away (1001).
+ * Every message goes back as it came, text as text and binary as binary. Port 0 lets the
+ * kernel choose; the address is printed once connections are taken. SIGTERM and SIGINT
+ * end it: each peer is told that the server goes away (1001).
  */
 #include <asyncnet/asyncnet.h>
 #include <errno.h>

@@ -12,6 +12,7 @@ FAIL_ALLOC = \
 dist_check_SCRIPTS += \
 	%D%/check-docs.sh \
 	%D%/check-layers.sh \
+	%D%/check-style.sh \
 	%D%/check-symbols.sh
 EXTRA_DIST += %D%/check-layers.awk %D%/support/tap.sh
 

@@ -1,5 +1,5 @@
-/* The limit of http.get32: 32 connections under epoll, one send() and one recv() a request.
- * Usage: http_get PORT */
+/* The limit of http.get32: 32 connections under epoll, one send() and one recv() a
+ * request. Usage: http_get PORT */
 #include "bench/limits/connect.h"
 #include "bench/measure.h"
 

@@ -16,7 +16,8 @@ static struct measure measure;
 static long left;
 
 #if defined(__x86_64__)
-/* Saves the callee-saved registers and ends in an indirect jump: a `ret` would be mispredicted. */
+/* Saves the callee-saved registers and ends in an indirect jump: a `ret` would be
+ * mispredicted. */
 __attribute__((naked, noinline)) static void swap(void **from, void *to)
 {
 	__asm__("push %rbp; push %rbx; push %r12; push %r13; push %r14; push %r15\n"

@@ -1,4 +1,5 @@
-/* http.get32 with libcurl's multi interface: 32 transfers at a time. Usage: http_get_curl PORT */
+/* http.get32 with libcurl's multi interface: 32 transfers at a time. Usage: http_get_curl
+ * PORT */
 #include "bench/measure.h"
 
 #include <curl/curl.h>

@@ -1,6 +1,7 @@
 /* A server for download benchmarks: answers each connection's request with `size` bytes.
  *
- * Usage: bytes SIZE; prints its port on 127.0.0.1 and serves one connection at a time until killed.
+ * Usage: bytes SIZE; prints its port on 127.0.0.1 and serves one connection at a time
+ * until killed.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

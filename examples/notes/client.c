@@ -1,11 +1,12 @@
-/* Uses the notes service through the library's own HTTP and WebSocket clients, as a check and as an
- * example of both.
+/* Uses the notes service through the library's own HTTP and WebSocket clients, as a check
+ * and as an example of both.
  *
  *	examples/notes_client URL [FEED_URL]
  *
- * Makes, reads, changes and deletes notes at URL (http://host:port) and watches the feed of FEED_URL,
- * which may be another instance on the same database. Prints what it checks; the last line is the SHA-256
- * of /export. Exits with 0 when everything was as it should be.
+ * Makes, reads, changes and deletes notes at URL (http://host:port) and watches the feed
+ * of FEED_URL, which may be another instance on the same database. Prints what it checks;
+ * the last line is the SHA-256 of /export. Exits with 0 when everything was as it should
+ * be.
  */
 #include <asyncnet/asyncnet.h>
 #include <asyncnet/http_client.h>
@@ -34,10 +35,10 @@ struct check {
 		} \
 	} while (0)
 
-/* ---- HTTP ----------------------------------------------------------------------------- */
+/* ---- HTTP -------------------------------------------------------------------------- */
 
-/* Sends a request with an optional JSON body, which it consumes; *ret (may be NULL) is the answer's
- * JSON or NULL. Returns the status, or a negative code. */
+/* Sends a request with an optional JSON body, which it consumes; *ret (may be NULL) is
+ * the answer's JSON or NULL. Returns the status, or a negative code. */
 AN_SUSPENDS static int call(struct check *c, const char *method, const char *path,
 			    json_t *body, json_t **ret)
 {
@@ -80,7 +81,7 @@ static json_int_t note_id(json_t *note)
 	return json_integer_value(json_object_get(note, "id"));
 }
 
-/* ---- the feed ------------------------------------------------------------------------- */
+/* ---- the feed ---------------------------------------------------------------------- */
 
 /* Waits for the event `kind` of the note; others are passed over. */
 AN_SUSPENDS static int expect_event(struct check *c, const char *kind, json_int_t id)
@@ -109,7 +110,7 @@ AN_SUSPENDS static int expect_event(struct check *c, const char *kind, json_int_
 	}
 }
 
-/* ---- the checks ----------------------------------------------------------------------- */
+/* ---- the checks -------------------------------------------------------------------- */
 
 AN_SUSPENDS static int check_one_note(struct check *c)
 {

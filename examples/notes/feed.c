@@ -1,8 +1,9 @@
 /* The feed: every change of a note, to every WebSocket at /feed of every instance.
  *
- * A change reaches PostgreSQL first; its trigger notifies all instances, each of which reads the note
- * and hands the event to its own subscribers. A subscriber has a queue of 64 events; who falls behind
- * further is closed with 1013 ("try again later") instead of filling the memory.
+ * A change reaches PostgreSQL first; its trigger notifies all instances, each of which
+ * reads the note and hands the event to its own subscribers. A subscriber has a queue of
+ * 64 events; who falls behind further is closed with 1013 ("try again later") instead of
+ * filling the memory.
  *
  * Events:  {"event":"insert","note":{...}}  "update" likewise  {"event":"delete","id":7}
  *          {"event":"reset"}   some may have been missed: read /notes again
@@ -35,7 +36,7 @@ static void event_drop(struct event *event)
 		free(event);
 }
 
-/* ---- publishing ----------------------------------------------------------------------- */
+/* ---- publishing -------------------------------------------------------------------- */
 
 static void publish(struct service *service, json_t *json)
 {
@@ -114,7 +115,7 @@ int feed_listen(void *arg)
 	return r;
 }
 
-/* ---- subscribers ---------------------------------------------------------------------- */
+/* ---- subscribers ------------------------------------------------------------------- */
 
 static void subscribe(struct feed *feed, struct subscriber *s)
 {

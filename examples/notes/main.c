@@ -2,8 +2,8 @@
  *
  *	examples/microservice [--listen HOST:PORT] [--database CONNINFO] [--pool N]
  *
- * Prints one line "listening on HOST:PORT" when it is ready. SIGTERM or SIGINT: accepts no more,
- * finishes what it has accepted, says goodbye to WebSockets, and exits with 0.
+ * Prints one line "listening on HOST:PORT" when it is ready. SIGTERM or SIGINT: accepts
+ * no more, finishes what it has accepted, says goodbye to WebSockets, and exits with 0.
  */
 #include "service.h"
 
@@ -37,7 +37,7 @@ static void log_access(const an_http_access *a, void *arg)
 		(long long)(a->took / AN_MICROSECOND));
 }
 
-/* ---- the tasks ------------------------------------------------------------------------ */
+/* ---- the tasks --------------------------------------------------------------------- */
 
 static int serve(void *arg)
 {
@@ -80,7 +80,7 @@ static int run_tasks(struct run *run)
 	return an_group_end(&run->group);
 }
 
-/* ---- start and end -------------------------------------------------------------------- */
+/* ---- start and end ----------------------------------------------------------------- */
 
 static int start(struct run *run)
 {

@@ -20,8 +20,8 @@
 	"id, text, to_char(created at time zone 'utc', " \
 	"'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
 
-/* The lock lets several instances start at once; the trigger tells all of them of a change,
- * whoever made it. */
+/* The lock lets several instances start at once; the trigger tells all of them of a
+ * change, whoever made it. */
 static const char schema[] =
 	"begin;"
 	"select pg_advisory_xact_lock(7236491);"
@@ -55,7 +55,7 @@ int notes_create_schema(struct service *service)
 	return r;
 }
 
-/* ---- answers -------------------------------------------------------------------------- */
+/* ---- answers ----------------------------------------------------------------------- */
 
 /* Consumes `json`; NULL answers 500. */
 AN_SUSPENDS static int respond_json(an_http_exchange *x, int status, json_t *json)
@@ -108,7 +108,7 @@ AN_SUSPENDS static int query(struct service *service, const char *sql,
 	return an_timeout_end(&limit, an_pg_pool_query(service->pool, sql, params, ret));
 }
 
-/* ---- requests ------------------------------------------------------------------------- */
+/* ---- requests ---------------------------------------------------------------------- */
 
 static bool parse_number(const char *text, int64_t most, int64_t *ret)
 {
@@ -135,8 +135,8 @@ static bool query_number(an_http_exchange *x, const char *name, int64_t most,
 	return n == -ENOENT || (n > 0 && parse_number(text, most, ret));
 }
 
-/* Reads { "text": "..." } from the body. Returns 0 and a reference; a status to answer with; or a
- * negative code of reading. */
+/* Reads { "text": "..." } from the body. Returns 0 and a reference; a status to answer
+ * with; or a negative code of reading. */
 AN_SUSPENDS static int read_text(an_http_exchange *x, json_t **ret)
 {
 	const char *body;
@@ -171,7 +171,7 @@ static json_t *note_json(const an_pg_result *result, size_t row)
 			 an_pg_result_text(result, row, 2));
 }
 
-/* ---- handlers ------------------------------------------------------------------------- */
+/* ---- handlers ---------------------------------------------------------------------- */
 
 static int list_notes(an_http_exchange *x, void *arg)
 {
@@ -311,7 +311,7 @@ json_t *notes_fetch(struct service *service, int64_t id, int *ret_result)
 	return note;
 }
 
-/* ---- export --------------------------------------------------------------------------- */
+/* ---- export ------------------------------------------------------------------------ */
 
 AN_SUSPENDS static int write_batch(an_http_exchange *x, const an_pg_result *batch)
 {

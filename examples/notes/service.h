@@ -36,7 +36,7 @@ struct service {
 	struct feed feed;
 };
 
-/* ---- notes.c -------------------------------------------------------------------------- */
+/* ---- notes.c ----------------------------------------------------------------------- */
 
 /* Makes the table and its trigger where they are missing. Suspends. */
 AN_SUSPENDS int notes_create_schema(struct service *service);
@@ -47,14 +47,15 @@ int notes_add_routes(struct service *service);
 /* The note as JSON, or NULL: *ret_result tells why (0: there is none). Suspends. */
 json_t *notes_fetch(struct service *service, int64_t id, int *ret_result);
 
-/* ---- feed.c --------------------------------------------------------------------------- */
+/* ---- feed.c ------------------------------------------------------------------------ */
 
 int feed_add_routes(struct service *service);
 
-/* A task: listens for changes in the database and publishes them, until it is cancelled. */
+/* A task: listens for changes in the database and publishes them, until it is
+ * cancelled. */
 int feed_listen(void *service);
 
-/* ---- status.c ------------------------------------------------------------------------- */
+/* ---- status.c ---------------------------------------------------------------------- */
 
 int status_add_routes(struct service *service);
 

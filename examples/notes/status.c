@@ -1,5 +1,5 @@
-/* What operators and browsers look at: /healthz, /metrics (the Prometheus text format) and the page
- * that shows the notes live.
+/* What operators and browsers look at: /healthz, /metrics (the Prometheus text format)
+ * and the page that shows the notes live.
  */
 #include "service.h"
 

@@ -60,10 +60,10 @@ AN_API const char *an_http_status_text(int status);
 /* ---- query strings --------------------------------------------------------------- */
 
 /* Finds `name` in a query string ("a=1&b=x+y") and decodes its first value as HTML forms
- * do ('+' is a space, %XX a byte) into `buf`, NUL-terminated. The name is compared decoded.
- * `query` may be NULL. Never suspends. Returns the value's length; -ENOENT when it is not
- * there; AN_ERR_LIMIT when it does not fit in `cap` with its NUL; AN_ERR_MALFORMED for a
- * broken %XX or a NUL byte in it. */
+ * do ('+' is a space, %XX a byte) into `buf`, NUL-terminated. The name is compared
+ * decoded. `query` may be NULL. Never suspends. Returns the value's length; -ENOENT when
+ * it is not there; AN_ERR_LIMIT when it does not fit in `cap` with its NUL;
+ * AN_ERR_MALFORMED for a broken %XX or a NUL byte in it. */
 AN_API ssize_t an_http_query_get(const char *query, const char *name, char *buf,
 				 size_t cap);
 
@@ -113,8 +113,8 @@ typedef struct an_http_server_opts {
 				     bytes that came, one second; 0: 30 s; above: 408 */
 	an_duration keep_alive;	  /* between requests; 0: 65 s, above the 60 s of common
 				     balancers */
-	an_duration
-		write_timeout; /* for a client that does not take the answer; 0: 30 s */
+	/* for a client that does not take the answer; 0: 30 s */
+	an_duration write_timeout;
 	an_duration drain_timeout; /* for requests in flight at a shutdown; 0: 30 s */
 	size_t stack_size;	   /* of a connection's task; 0: the loop's default */
 	const char *server_name; /* value of a Server field; NULL: none is sent. Copied */
@@ -174,8 +174,8 @@ typedef struct an_http_server_stats {
 	uint64_t requests;     /* heads read and understood */
 	uint64_t in_flight;    /* now in a handler */
 	uint64_t responses[6]; /* by hundreds: [2] is 2xx; [0] lost before an answer */
-	uint64_t
-		malformed; /* requests refused as 400, 414, 431, 501, 505 by the parser */
+	/* requests refused as 400, 414, 431, 501, 505 by the parser */
+	uint64_t malformed;
 	uint64_t timeouts; /* heads, bodies and writes that were too slow */
 	uint64_t aborted;  /* connections cut in the middle of an answer */
 	uint64_t upgraded;

@@ -317,7 +317,8 @@ typedef struct an_pg_pool_opts {
 	unsigned max_size; /* connections; 0: 10 */
 	unsigned min_size; /* kept open even when idle, in the background; 0: none */
 	unsigned max_waiting; /* tasks parked in acquire; more get -EAGAIN; 0: 1024 */
-	/* Handshakes at a time: with SCRAM each keeps the loop busy for some 7 ms; 0: 2. */
+	/* Handshakes at a time: with SCRAM each keeps the loop busy for some 7
+	 * ms; 0: 2. */
 	unsigned max_connecting;
 	an_duration idle_timeout; /* above min_size; 0: 5 min; AN_FOREVER: none */
 	/* Less up to 10 % at random, so that they do not all end at once; 0: 1 h;

@@ -81,8 +81,8 @@ static int send_cancel(void *arg)
 	struct request *q = arg;
 	char text[256];
 
-	/* Whether it could be sent makes no difference: the query is waited for in any case.
-	 * Negative results are an_offload()'s own. */
+	/* Whether it could be sent makes no difference: the query is waited for in any
+	 * case. Negative results are an_offload()'s own. */
 	PQcancel(q->cancel, text, sizeof(text));
 	return 0;
 }

@@ -10,7 +10,7 @@
  *	CONNECTING --connected--> READY --exchange sent--> BUSY --ReadyForQuery--> READY
  *	BUSY --its task is gone--> DRAINING --clean--> READY
  *	CONNECTING, READY, BUSY, DRAINING --lost--> BROKEN
- *	any --closed by its owner--> CLOSING --closed by the server, or grace over--> freed
+ *	any --closed by its owner--> CLOSING --server closed, or grace over--> freed
  */
 #ifndef AN_DB_CONN_H
 #define AN_DB_CONN_H
@@ -62,7 +62,8 @@ typedef struct an__pg_owner {
 			*c); /* CLOSING is over; the owner's reference is to be dropped */
 	void (*cancelled)(an_pg_conn *c); /* a task left its exchange */
 	void (*notified)(an_pg_conn *c, const PGnotify *n);
-	/* In a task of its own, which may suspend: a released connection is clean or broken. */
+	/* In a task of its own, which may suspend: a released connection is clean or
+	 * broken. */
 	void (*cleaned)(an_pg_conn *c);
 } an__pg_owner;
 
@@ -175,8 +176,8 @@ int an__pg_connect(an_pg_conn *c);
 /* ---- for each loop ----------------------------------------------------------------- */
 
 typedef struct an__pg_local {
-	an_semaphore
-		cancels; /* PQcancel() calls on worker threads, which may hang there */
+	/* PQcancel() calls on worker threads, which may hang there */
+	an_semaphore cancels;
 	an__list conns;	 /* all of them */
 	an__list pools;
 	an__list listeners;

@@ -45,7 +45,8 @@ void *an__arena_alloc(an__arena *a, size_t size)
 	b->next = a->blocks;
 	a->blocks = b;
 	p = b->data;
-	/* A large piece has a block of its own; what is left in the current one stays in use. */
+	/* A large piece has a block of its own; what is left in the current one stays in
+	 * use. */
 	if (capacity > size) {
 		a->at = (char *)p + size;
 		a->end = (char *)p + capacity;

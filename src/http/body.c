@@ -1,8 +1,9 @@
 /* Bodies: decoding of the framings, and the encoding of chunks.
  *
- * L4, sans-I/O. Chunk framing is read byte by byte by one state machine and is strict (RFC 9112 section
- * 7.1): the size is 1 to 16 hexadecimal digits and nothing else, extensions follow their grammar within a
- * limit, lines and data end with CRLF. A bare LF anywhere there has split requests in other servers.
+ * L4, sans-I/O. Chunk framing is read byte by byte by one state machine and is strict
+ * (RFC 9112 section 7.1): the size is 1 to 16 hexadecimal digits and nothing else,
+ * extensions follow their grammar within a limit, lines and data end with CRLF. A bare LF
+ * anywhere there has split requests in other servers.
  *
  *	SIZE --;--> EXT states --CR--> SIZE_LF --> DATA --> DATA_CR --> DATA_LF --> SIZE
  *	SIZE --CR--> SIZE_LF --size 0--> TRAILERS --> END
@@ -86,8 +87,8 @@ static int after_extension(char c)
 	return c == ';' ? EXT_NAME_BEGIN : c == '\r' ? SIZE_LF : BROKEN;
 }
 
-/* chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] ); no white space right
- * behind the size, though: readers differ on that. */
+/* chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] ); no white
+ * space right behind the size, though: readers differ on that. */
 static int extension_step(int state, char c)
 {
 	bool token = an__http_is(c, AN__C_TOKEN);

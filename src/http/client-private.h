@@ -1,7 +1,7 @@
 /* The client's own structs, shared by client*.c. L4.
  *
- * A request passes through three files: client.c leases and connects, follows and repeats;
- * client-request.c writes it; client-response.c reads what comes back.
+ * A request passes through three files: client.c leases and connects, follows and
+ * repeats; client-request.c writes it; client-response.c reads what comes back.
  */
 #ifndef AN_HTTP_CLIENT_PRIVATE_H
 #define AN_HTTP_CLIENT_PRIVATE_H
@@ -65,8 +65,9 @@ struct an_http_response {
 	int64_t length;	      /* as the user is told */
 	an_duration deadline; /* of the whole request */
 	unsigned redirects;
-	size_t held; /* body bytes at the front of the stream's buffer that the decoder is done
-			with and the reader had no room for */
+	/* Body bytes at the front of the stream's buffer that the decoder is done with
+	 * and the reader had no room for. */
+	size_t held;
 	an__http_body body;
 	an__http_buf url, text, all; /* terminated; head's text; what read_all read */
 	an__http_buf trailer_text;
@@ -91,7 +92,7 @@ typedef struct an__http_call {
 	an_http_error error;
 } an__http_call;
 
-/* ---- client.c ------------------------------------------------------------------------- */
+/* ---- client.c ---------------------------------------------------------------------- */
 
 /* Fills in an error and returns its code. `text` may be NULL: the code's own. */
 int an__http_error_set(an_http_error *e, int code, an_http_phase phase, const char *text);
@@ -105,37 +106,43 @@ an_duration an__http_deadline(an_duration now, an_duration limit);
 
 void an__http_client_drop(an_http_client *client);
 
-/* ---- client-request.c ----------------------------------------------------------------- */
+/* ---- client-request.c -------------------------------------------------------------- */
 
-/* Checks what can be checked before anything is done. Returns 0; -EINVAL, with the call's error. */
+/* Checks what can be checked before anything is done. Returns 0; -EINVAL, with the call's
+ * error. */
 int an__http_call_check(an__http_call *c);
 
 /* Whether the body can be sent (again) at this point. */
 bool an__http_call_replayable(const an__http_call *c);
 
-/* Sends head and body; stops early when a final answer of 300 or above arrived meanwhile. Suspends.
+/* Sends head and body; stops early when a final answer of 300 or above arrived meanwhile.
+ * Suspends.
  * Returns 0; the error, with the call's error. */
 AN_SUSPENDS int an__http_call_write(an__http_call *c);
 
-/* ---- client-response.c ---------------------------------------------------------------- */
+/* ---- client-response.c ------------------------------------------------------------- */
 
-/* A response of the client, out of its spares or new. Holds the client. Returns 0; -ENOMEM. */
+/* A response of the client, out of its spares or new. Holds the client. Returns 0;
+ * -ENOMEM. */
 int an__http_response_new(an_http_client *client, an_http_response **ret);
 
 /* Frees those that are kept for reuse. */
 void an__http_client_drop_spares(an_http_client *client);
 
-/* Reads once, and parses. Suspends when nothing is there. Returns 1 when a final head is complete; 0: not
- * yet; AN_ERR_EOF before a head's first byte; AN_ERR_TRUNCATED within one; as an_stream_fill(). */
+/* Reads once, and parses. Suspends when nothing is there. Returns 1 when a final head is
+ * complete; 0: not yet; AN_ERR_EOF before a head's first byte; AN_ERR_TRUNCATED within
+ * one; as an_stream_fill(). */
 AN_SUSPENDS int an__http_call_read_some(an__http_call *c);
 
 /* Reads until a final head is complete, in the limits for it. Returns 0; as above. */
 AN_SUSPENDS int an__http_call_read_head(an__http_call *c);
 
-/* The head is complete: takes connection and lease over from the call and begins the body. */
+/* The head is complete: takes connection and lease over from the call and begins the
+ * body. */
 void an__http_response_begin(an__http_call *c);
 
-/* Gives up the connection and the rest of the body; reuses the one if the other is here already. */
+/* Gives up the connection and the rest of the body; reuses the one if the other is here
+ * already. */
 void an__http_response_finish(an_http_response *resp);
 
 #endif

@@ -1,8 +1,8 @@
 /* Writing a request: what may be sent, the head, the body. L4.
  *
- * The head is put together in one piece on the stack and leaves with a body in memory in one system
- * call. Nothing is sent that an__http_call_check() has not seen: the fields that frame a message are
- * written here alone.
+ * The head is put together in one piece on the stack and leaves with a body in memory in
+ * one system call. Nothing is sent that an__http_call_check() has not seen: the fields
+ * that frame a message are written here alone.
  */
 #include "http/client-private.h"
 #include "loop/core/wait.h"
@@ -19,7 +19,7 @@ enum {
 	UPLOAD_PIECE = 65536,	/* bytes asked of a read_body at a time */
 };
 
-/* ---- checks --------------------------------------------------------------------------- */
+/* ---- checks ------------------------------------------------------------------------ */
 
 static int refuse(an__http_call *c, int code, const char *text)
 {
@@ -55,7 +55,8 @@ static int check_field(an__http_call *c, const an_http_header *h)
 		return refuse(c, -EINVAL, "a field is not valid");
 	if (is_ours(h->name, name_len))
 		return refuse(c, -EINVAL, "a field was given that the client sets");
-	if (is_word(h->name, name_len, "Host") && !an__http_host_valid(h->value, value_len))
+	if (is_word(h->name, name_len, "Host") &&
+	    !an__http_host_valid(h->value, value_len))
 		return refuse(c, -EINVAL, "the Host field is not valid");
 	return 0;
 }
@@ -87,7 +88,7 @@ bool an__http_call_replayable(const an__http_call *c)
 	return c->to_get || !c->request->read_body;
 }
 
-/* ---- the head ------------------------------------------------------------------------- */
+/* ---- the head ---------------------------------------------------------------------- */
 
 static int put_request_line(an__http_call *c, an__http_writer *w)
 {
@@ -140,7 +141,8 @@ static void put_fields(an__http_call *c, an__http_writer *w)
 
 #define PUT(w, literal) an__http_put(w, literal, sizeof(literal) - 1)
 
-/* A body announces itself; so does its absence where a method usually has one (RFC 9110 §8.6). */
+/* A body announces itself; so does its absence where a method usually has one (RFC 9110
+ * §8.6). */
 static void put_framing(an__http_call *c, an__http_writer *w)
 {
 	const an_http_request *q = c->request;
@@ -177,7 +179,7 @@ static int put_head(an__http_call *c, an__http_writer *w)
 	return 0;
 }
 
-/* ---- sending -------------------------------------------------------------------------- */
+/* ---- sending ----------------------------------------------------------------------- */
 
 /* Writes within the limit on progress. */
 static int write_pieces(an__http_call *c, const struct iovec *iov, int count)
@@ -215,8 +217,9 @@ static int write_chunk(an__http_call *c, char *data, size_t len)
 	return len ? write_pieces(c, &(struct iovec){ data, len }, 1) : 0;
 }
 
-/* Something came while the body was being sent. A server that has refused the request (413) does not
- * want the rest; one that answers as it reads does. Returns 1: stop sending. */
+/* Something came while the body was being sent. A server that has refused the request
+ * (413) does not want the rest; one that answers as it reads does. Returns 1: stop
+ * sending. */
 static int look_at_answer(an__http_call *c)
 {
 	int r;
@@ -229,7 +232,8 @@ static int look_at_answer(an__http_call *c)
 	return c->response->head.status >= 300;
 }
 
-/* Asks the request's own function for a piece and checks what it gives against what was announced. */
+/* Asks the request's own function for a piece and checks what it gives against what was
+ * announced. */
 static ssize_t next_piece(an__http_call *c, char *buf, uint64_t left)
 {
 	const an_http_request *q = c->request;

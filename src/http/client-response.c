@@ -1,8 +1,9 @@
 /* Reading a response: the head, the body, what becomes of the connection. L4.
  *
- * The head is parsed where it lies in the stream's buffer, then copied once into the response's own
- * memory. The body is decoded where it lies, too; a long one is read past the buffer into the caller's.
- * Responses are used again with their memory, so that one costs no allocation.
+ * The head is parsed where it lies in the stream's buffer, then copied once into the
+ * response's own memory. The body is decoded where it lies, too; a long one is read past
+ * the buffer into the caller's. Responses are used again with their memory, so that one
+ * costs no allocation.
  */
 #include "http/client-private.h"
 #include "loop/core/wait.h"
@@ -19,7 +20,7 @@ enum {
 	ALL_TRUST = 1 << 20, /* the most that is reserved because a server announced it */
 };
 
-/* ---- memory --------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------ */
 
 int an__http_buf_reserve(an__http_buf *b, size_t capacity)
 {
@@ -116,7 +117,7 @@ void an__http_client_drop_spares(an_http_client *client)
 	client->spare_count = 0;
 }
 
-/* ---- the head ------------------------------------------------------------------------- */
+/* ---- the head ---------------------------------------------------------------------- */
 
 static int head_failed(an__http_call *c, int code)
 {
@@ -130,8 +131,8 @@ static bool is_interim(const an__http_head *head)
 	return head->status < 200 && head->status != 101;
 }
 
-/* Parses what lies in the stream's buffer. Returns 1: a final head is complete and out of the buffer; 0:
- * more is needed; the error. */
+/* Parses what lies in the stream's buffer. Returns 1: a final head is complete and out of
+ * the buffer; 0: more is needed; the error. */
 static int parse_buffered(an__http_call *c)
 {
 	an__http_head *head = &c->response->head;
@@ -218,9 +219,10 @@ int an__http_call_read_head(an__http_call *c)
 	return 0;
 }
 
-/* ---- from head to body ---------------------------------------------------------------- */
+/* ---- from head to body ------------------------------------------------------------- */
 
-/* Keep-Alive: timeout=5 asks to be quicker than the server's own limit, so a second is taken off. */
+/* Keep-Alive: timeout=5 asks to be quicker than the server's own limit, so a second is
+ * taken off. */
 static an_duration keep_age(const an_http_response *resp)
 {
 	const an__http_field *f =
@@ -301,7 +303,7 @@ void an__http_response_begin(an__http_call *c)
 		ended(resp, true);
 }
 
-/* ---- the body ------------------------------------------------------------------------- */
+/* ---- the body ---------------------------------------------------------------------- */
 
 /* The trailers are in the stream's buffer, up to `end`. */
 static int adopt_trailers(an_http_response *resp, const char *end)
@@ -320,8 +322,8 @@ static int adopt_trailers(an_http_response *resp, const char *end)
 	return 0;
 }
 
-/* Decodes framing at the front of the buffer. Returns 1: body bytes are held there; 0: the body has
- * ended; -EAGAIN: more must be read; the error. */
+/* Decodes framing at the front of the buffer. Returns 1: body bytes are held there; 0:
+ * the body has ended; -EAGAIN: more must be read; the error. */
 static int decode(an_http_response *resp, const char *data, size_t len)
 {
 	an__http_piece piece;
@@ -337,8 +339,8 @@ static int decode(an_http_response *resp, const char *data, size_t len)
 	return step == AN__BODY_DATA ? 1 : step == AN__BODY_END ? 0 : -EAGAIN;
 }
 
-/* Takes body bytes out of the buffer, without waiting. Returns the count; 0: the end; -EAGAIN: nothing is
- * there; the error. */
+/* Takes body bytes out of the buffer, without waiting. Returns the count; 0: the end;
+ * -EAGAIN: nothing is there; the error. */
 static ssize_t take_buffered(an_http_response *resp, void *buf, size_t cap)
 {
 	an_stream *s = resp->conn->stream;
@@ -374,8 +376,8 @@ static ssize_t take_buffered(an_http_response *resp, void *buf, size_t cap)
 	return (ssize_t)n;
 }
 
-/* Reads on: into `buf` when the next bytes are the body's, else into the stream's buffer. Returns the
- * count in `buf` (0: none yet, look again); the error. */
+/* Reads on: into `buf` when the next bytes are the body's, else into the stream's buffer.
+ * Returns the count in `buf` (0: none yet, look again); the error. */
 static ssize_t read_on(an_http_response *resp, void *buf, size_t cap)
 {
 	an_stream *s = resp->conn->stream;
@@ -522,7 +524,7 @@ int an_http_response_take_stream(an_http_response *resp, an_stream **ret)
 	return 0;
 }
 
-/* ---- what the user sees --------------------------------------------------------------- */
+/* ---- what the user sees ------------------------------------------------------------ */
 
 int an_http_response_status(const an_http_response *resp)
 {

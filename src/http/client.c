@@ -2,13 +2,13 @@
  *
  * A call goes through
  *
- *	check --> lease --> connect or take a kept connection --> write --> read the head --> response
- *	            ^                     ^---- a dead one: once more, fresh ----'      |
- *	            '------------------------ redirect --------------------------------'
+ *	check --> lease --> connect or take a kept one --> write --> read head --> done
+ *	            ^                 ^-- a dead one: again, fresh --'      |
+ *	            '------------------------ redirect --------------------'
  *
- * An an__http_call on the caller's stack owns the lease and the connection until the head is complete;
- * then the response does. Whatever fails in between, call_end() closes the one and gives back the
- * other.
+ * An an__http_call on the caller's stack owns the lease and the connection until the head
+ * is complete; then the response does. Whatever fails in between, call_end() closes the
+ * one and gives back the other.
  */
 #include "http/client-private.h"
 #include "loop/core/wait.h"
@@ -20,7 +20,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* ---- errors --------------------------------------------------------------------------- */
+/* ---- errors ------------------------------------------------------------------------ */
 
 const char *an_http_phase_name(an_http_phase phase)
 {
@@ -63,7 +63,7 @@ an_duration an__http_deadline(an_duration now, an_duration limit)
 	return limit >= AN_FOREVER - now ? AN_FOREVER : now + limit;
 }
 
-/* ---- the client ----------------------------------------------------------------------- */
+/* ---- the client -------------------------------------------------------------------- */
 
 static void duration_default(an_duration *d, int seconds)
 {
@@ -188,7 +188,7 @@ void an_http_client_get_stats(const an_http_client *client, an_http_client_stats
 	};
 }
 
-/* ---- connecting ----------------------------------------------------------------------- */
+/* ---- connecting -------------------------------------------------------------------- */
 
 static int client_tls(an__http_call *c, an_tls **ret)
 {
@@ -267,7 +267,7 @@ static int get_connection(an__http_call *c, bool fresh)
 	return 0;
 }
 
-/* ---- one exchange --------------------------------------------------------------------- */
+/* ---- one exchange ------------------------------------------------------------------ */
 
 static bool peer_is_gone(int r)
 {
@@ -290,7 +290,8 @@ static bool idempotent(const an__http_call *c)
 	return false;
 }
 
-/* Whether a failure means only that the server closed a kept connection as it was being reused. */
+/* Whether a failure means only that the server closed a kept connection as it was being
+ * reused. */
 static bool was_stale(const an__http_call *c, int r)
 {
 	return c->conn && c->conn->reused && !c->answered && peer_is_gone(r) &&
@@ -306,7 +307,8 @@ static int exchange_once(an__http_call *c)
 	c->client->requests++;
 	an__http_head_reset(&c->response->head);
 	r = an__http_call_write(c);
-	/* A server that refuses a body may close before it has read it: its answer may be here. */
+	/* A server that refuses a body may close before it has read it: its answer may be
+	 * here. */
 	if (r && !peer_is_gone(r))
 		return r;
 	if (r && c->request->read_body && !c->to_get &&
@@ -332,7 +334,7 @@ static int exchange(an__http_call *c)
 	return r ? r : exchange_once(c);
 }
 
-/* ---- the call ------------------------------------------------------------------------- */
+/* ---- the call ---------------------------------------------------------------------- */
 
 static int set_url(an__http_call *c, const char *url, size_t len)
 {
@@ -423,7 +425,8 @@ static int run(an__http_call *c)
 	}
 }
 
-/* The total limit counts from the first lease: time in the queue is bounded by its own. */
+/* The total limit counts from the first lease: time in the queue is bounded by its
+ * own. */
 static int run_in_time(an__http_call *c)
 {
 	an_duration limit = c->client->opts.total_timeout;

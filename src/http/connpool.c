@@ -1,8 +1,8 @@
 /* The client's connection pool: see connpool.h. L4.
  *
- * Invariants: pool->kept_count counts pool->kept; host->users is leases + waiters + kept connections of
- * the host, and the host is freed when it drops to 0; the reaper is armed no later than the earliest
- * expiry of a kept connection.
+ * Invariants: pool->kept_count counts pool->kept; host->users is leases + waiters + kept
+ * connections of the host, and the host is freed when it drops to 0; the reaper is armed
+ * no later than the earliest expiry of a kept connection.
  */
 #include "http/connpool.h"
 
@@ -15,7 +15,7 @@
 
 enum { TABLE_FIRST = 16 };
 
-/* ---- hosts ---------------------------------------------------------------------------- */
+/* ---- hosts ------------------------------------------------------------------------- */
 
 static char lower(char c)
 {
@@ -149,7 +149,7 @@ static void host_drop(an__http_host *host)
 	free(host);
 }
 
-/* ---- leases --------------------------------------------------------------------------- */
+/* ---- leases ------------------------------------------------------------------------ */
 
 static int permits_take(an__http_pool *pool, an__http_host *host)
 {
@@ -193,7 +193,7 @@ void an__http_host_release(an__http_host *host)
 	host_drop(host);
 }
 
-/* ---- kept connections ----------------------------------------------------------------- */
+/* ---- kept connections -------------------------------------------------------------- */
 
 an__http_conn *an__http_conn_close(an__http_conn *conn)
 {
@@ -243,9 +243,9 @@ static void discard(an__http_conn *conn)
 	host_drop(host);
 }
 
-/* Whether a kept connection may be lent. Nothing may have come on it, not even its end: a server that
- * closes, and one that sends what nobody asked for, both make it readable. A connection that was put
- * back in this turn of the loop was found empty just then. */
+/* Whether a kept connection may be lent. Nothing may have come on it, not even its end: a
+ * server that closes, and one that sends what nobody asked for, both make it readable. A
+ * connection that was put back in this turn of the loop was found empty just then. */
 static bool alive(an__http_conn *conn)
 {
 	an_duration now = an_now();
@@ -273,8 +273,8 @@ an__http_conn *an__http_host_take(an__http_host *host)
 	return NULL;
 }
 
-/* Arming only for an earlier expiry makes a request cost no timer: connections put back later expire
- * later, and the reaper looks for the next when it fires. */
+/* Arming only for an earlier expiry makes a request cost no timer: connections put back
+ * later expire later, and the reaper looks for the next when it fires. */
 static void reap_by(an__http_pool *pool, an_duration when)
 {
 	if (when >= pool->reap_at)
@@ -325,7 +325,7 @@ void an__http_conn_keep(an__http_conn *conn, an_duration age)
 	an__http_host_release(host);
 }
 
-/* ---- the pool ------------------------------------------------------------------------- */
+/* ---- the pool ---------------------------------------------------------------------- */
 
 int an__http_pool_init(an__http_pool *pool, an_loop *loop, size_t max_total)
 {

@@ -1,9 +1,11 @@
 /* The body of a request: read in pieces, limited in size and in time. L4.
  *
- * Bytes that were read ahead lie in the stream's buffer; `piece` of them, at its head, are known to be the
- * body's. When the buffer is empty, data goes from the socket straight to the handler's memory.
+ * Bytes that were read ahead lie in the stream's buffer; `piece` of them, at its head,
+ * are known to be the body's. When the buffer is empty, data goes from the socket
+ * straight to the handler's memory.
  *
- * Invariant: a failure of the body sticks (`fault`), since nobody knows where the next request begins.
+ * Invariant: a failure of the body sticks (`fault`), since nobody knows where the next
+ * request begins.
  */
 #include "http/server-private.h"
 
@@ -62,10 +64,11 @@ static int fault(an_http_exchange *x, int error, int status)
 	return error;
 }
 
-/* ---- waiting for bytes -------------------------------------------------------------- */
+/* ---- waiting for bytes ------------------------------------------------------------- */
 
-/* How long the next read may take: the body timeout, and in all no more than that and a second for each
- * 500 bytes that came, so that a client cannot hold a task by a byte now and then. */
+/* How long the next read may take: the body timeout, and in all no more than that and a
+ * second for each 500 bytes that came, so that a client cannot hold a task by a byte now
+ * and then. */
 static an_duration patience(const an_http_exchange *x)
 {
 	an_duration timeout = x->c->server->opts.body_timeout;
@@ -75,7 +78,8 @@ static an_duration patience(const an_http_exchange *x)
 	return left < timeout ? left : timeout;
 }
 
-/* Reads into `buf`, or with NULL into the stream's buffer. Returns the count, above 0; an error. */
+/* Reads into `buf`, or with NULL into the stream's buffer. Returns the count, above 0; an
+ * error. */
 static ssize_t receive(an_http_exchange *x, void *buf, size_t cap)
 {
 	an_stream *stream = x->c->stream;
@@ -94,7 +98,7 @@ static ssize_t receive(an_http_exchange *x, void *buf, size_t cap)
 	return n;
 }
 
-/* ---- the pieces --------------------------------------------------------------------- */
+/* ---- the pieces -------------------------------------------------------------------- */
 
 /* Keeps the trailers before their bytes go. */
 static int keep_trailers(an_http_exchange *x)
@@ -119,8 +123,8 @@ static int status_of_broken_body(const an_http_exchange *x)
 	return x->trailers && x->trailers->answer ? x->trailers->answer : 400;
 }
 
-/* Finds the next piece of the body in the stream's buffer, reading more as needed. Returns 1; 0 at the
- * end; an error. */
+/* Finds the next piece of the body in the stream's buffer, reading more as needed.
+ * Returns 1; 0 at the end; an error. */
 static int find_piece(an_http_exchange *x)
 {
 	an_stream *stream = x->c->stream;
@@ -167,7 +171,8 @@ static size_t take(an_http_exchange *x, void *buf, size_t cap)
 	return n;
 }
 
-/* Reads from the socket to the handler's memory. Returns 0 when that is not possible now. */
+/* Reads from the socket to the handler's memory. Returns 0 when that is not possible
+ * now. */
 static ssize_t read_directly(an_http_exchange *x, void *buf, size_t cap)
 {
 	uint64_t direct = an__http_body_direct(&x->body);
@@ -182,8 +187,8 @@ static ssize_t read_directly(an_http_exchange *x, void *buf, size_t cap)
 	return n;
 }
 
-/* Asks a client that waits for it to send the body (RFC 9110 section 10.1.1); not when the body is on its
- * way already, nor behind an answer. */
+/* Asks a client that waits for it to send the body (RFC 9110 section 10.1.1); not when
+ * the body is on its way already, nor behind an answer. */
 static int send_continue(an_http_exchange *x)
 {
 	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -232,7 +237,7 @@ ssize_t an_http_body_read(an_http_exchange *x, void *buf, size_t cap)
 	return r < 0 ? r : n;
 }
 
-/* ---- the whole body ----------------------------------------------------------------- */
+/* ---- the whole body ---------------------------------------------------------------- */
 
 /* Room for one byte more than the body, for the NUL and to see that it is at its end. */
 static int grow(char **data, size_t *capacity)
@@ -288,7 +293,7 @@ const an_http_headers *an_http_request_trailers(const an_http_exchange *x)
 	return &x->trailers->headers;
 }
 
-/* ---- what is left ------------------------------------------------------------------- */
+/* ---- what is left ------------------------------------------------------------------ */
 
 bool an__http_body_too_long_to_skip(const an_http_exchange *x)
 {

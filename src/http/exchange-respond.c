@@ -1,11 +1,12 @@
 /* The answer to a request. L4.
  *
- * A head is written to memory on the stack and given to the stream together with the body, or its first
- * piece, in one call; the stream sends what one turn of the loop has brought together. Large bodies go in
- * pieces, each with the write timeout of its own: a client may be slow, but must take something.
+ * A head is written to memory on the stack and given to the stream together with the
+ * body, or its first piece, in one call; the stream sends what one turn of the loop has
+ * brought together. Large bodies go in pieces, each with the write timeout of its own: a
+ * client may be slow, but must take something.
  *
- * Invariant: a head never leaves with a framing that the body behind it could break; what an
- * application gives for Content-Length, Transfer-Encoding or Connection is refused.
+ * Invariant: a head never leaves with a framing that the body behind it could break; what
+ * an application gives for Content-Length, Transfer-Encoding or Connection is refused.
  */
 #include "http/server-private.h"
 
@@ -17,7 +18,7 @@ enum {
 	PIECE = 64 * 1024,  /* of a body, at once */
 };
 
-/* ---- sending ------------------------------------------------------------------------ */
+/* ---- sending ----------------------------------------------------------------------- */
 
 static int send_pieces(an_http_exchange *x, const struct iovec *iov, int count)
 {
@@ -28,7 +29,8 @@ static int send_pieces(an_http_exchange *x, const struct iovec *iov, int count)
 	an_timeout_begin(&limit, srv->opts.write_timeout);
 	r = an_stream_writev(x->c->stream, iov, count);
 	r = an_timeout_end(&limit, r);
-	/* A write that was cut short by the limit is taken, and says so at the next call only. */
+	/* A write that was cut short by the limit is taken, and says so at the next call
+	 * only. */
 	if (r == 0 && an_timeout_expired(&limit))
 		r = -ETIMEDOUT;
 	if (r == -ETIMEDOUT)
@@ -43,7 +45,7 @@ static struct iovec piece_of(const void *data, size_t len)
 	return (struct iovec){ (void *)(uintptr_t)data, len };
 }
 
-/* ---- heads -------------------------------------------------------------------------- */
+/* ---- heads ------------------------------------------------------------------------- */
 
 static bool has_no_body(int status)
 {
@@ -146,7 +148,7 @@ static int check_begin(const an_http_exchange *x, int status)
 	return status < 200 || status > 599 ? -EINVAL : an_check();
 }
 
-/* ---- in one go ---------------------------------------------------------------------- */
+/* ---- in one go --------------------------------------------------------------------- */
 
 static int write_body(an_http_exchange *x, const char *data, size_t len)
 {
@@ -206,7 +208,7 @@ int an_http_respond(an_http_exchange *x, int status, const an_http_header *heade
 	return r;
 }
 
-/* ---- in pieces ---------------------------------------------------------------------- */
+/* ---- in pieces --------------------------------------------------------------------- */
 
 /* 103 and the like; HTTP/1.0 knows none. */
 static int send_interim(an_http_exchange *x, int status, const an_http_header *headers)
@@ -329,7 +331,7 @@ int an_http_respond_end(an_http_exchange *x)
 	return r;
 }
 
-/* ---- the server's own answers ------------------------------------------------------- */
+/* ---- the server's own answers ------------------------------------------------------ */
 
 void an__http_answer(an_http_exchange *x, int status, const an_http_header *headers,
 		     bool close)
@@ -360,7 +362,7 @@ void an__http_answer(an_http_exchange *x, int status, const an_http_header *head
 	an__http_writer_done(&w);
 }
 
-/* ---- handing the stream over -------------------------------------------------------- */
+/* ---- handing the stream over ------------------------------------------------------- */
 
 int an_http_upgrade(an_http_exchange *x, const char *protocol,
 		    const an_http_header *headers, an_stream **ret)

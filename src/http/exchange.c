@@ -1,7 +1,7 @@
 /* One request as its handler sees it. L4.
  *
- * The head was copied into the connection's arena when it was complete, so that all strings live until the
- * handler returns, wherever the stream's buffer goes meanwhile.
+ * The head was copied into the connection's arena when it was complete, so that all
+ * strings live until the handler returns, wherever the stream's buffer goes meanwhile.
  */
 #include "http/server-private.h"
 

@@ -1,8 +1,8 @@
-/* The fields that frame and route a message: Host, Content-Length, Transfer-Encoding, Connection, Expect,
- * Upgrade. L4, sans-I/O.
+/* The fields that frame and route a message: Host, Content-Length, Transfer-Encoding,
+ * Connection, Expect, Upgrade. L4, sans-I/O.
  *
- * Whatever two readers might understand differently is refused, since one of them may be a proxy in
- * front: RFC 9112 sections 3.2, 6.1, 6.3 and 11.2.
+ * Whatever two readers might understand differently is refused, since one of them may be
+ * a proxy in front: RFC 9112 sections 3.2, 6.1, 6.3 and 11.2.
  */
 #include "http/fields.h"
 
@@ -73,8 +73,8 @@ static size_t without_default_port(const char *s, size_t len, bool https)
 	return len > 1 && s[len - 1] == ':' ? len - 1 : len;
 }
 
-/* RFC 9112 section 3.2.2 lets the authority of the target win over Host; a proxy that reads it the
- * other way would route elsewhere, so they must agree. */
+/* RFC 9112 section 3.2.2 lets the authority of the target win over Host; a proxy that
+ * reads it the other way would route elsewhere, so they must agree. */
 static bool authority_is_host(const an__http_head *h, const char *data)
 {
 	const an__http_field *host = an__http_headers_find(&h->headers, AN__H_HOST);
@@ -108,7 +108,8 @@ static int seen_content_length(an__http_head *h, const char *s, size_t len)
 			return an__http_fail(h, 400, "Content-Length is too large");
 		n = n * 10 + digit;
 	}
-	/* Servers in the field repeat the field, and browsers bear it when the values agree. */
+	/* Servers in the field repeat the field, and browsers bear it when the values
+	 * agree. */
 	if (h->content_length >= 0 &&
 	    (h->kind == AN__HTTP_REQUEST || h->content_length != (int64_t)n))
 		return an__http_fail(h, 400, "Content-Length is repeated");
@@ -147,8 +148,9 @@ static int seen_transfer_encoding(an__http_head *h, const char *value, size_t le
 	return 0;
 }
 
-/* Transfer-Encoding wins over nothing: with Content-Length beside it, or in HTTP/1.0, whatever comes
- * behind could be a second message to somebody else (RFC 9112 section 6.1). */
+/* Transfer-Encoding wins over nothing: with Content-Length beside it, or in HTTP/1.0,
+ * whatever comes behind could be a second message to somebody else (RFC 9112 section
+ * 6.1). */
 static int check_codings(an__http_head *h)
 {
 	if (h->content_length >= 0)

@@ -1,7 +1,8 @@
 /* Received fields: storage, look-up, lists; character classes; percent-decoding.
  *
- * L4, sans-I/O. A set keeps offsets into text that somebody else owns. The public accessors need the
- * text to be adopted (names and values ended by NUL); the parser's own look-ups do not.
+ * L4, sans-I/O. A set keeps offsets into text that somebody else owns. The public
+ * accessors need the text to be adopted (names and values ended by NUL); the parser's own
+ * look-ups do not.
  */
 #include "http/headers.h"
 
@@ -22,15 +23,15 @@
 const uint8_t an__http_class[256] = {
 	['\t'] = V,
 	[' '] = V,
-	['!'] = T|V|G, ['"'] = V|G, ['#'] = T|V, ['$'] = T|V|G, ['%'] = T|V|G|N, ['&'] = T|V|G,
-	['\''] = T|V|G, ['('] = V|G, [')'] = V|G, ['*'] = T|V|G, ['+'] = T|V|G, [','] = V|G,
-	['-'] = T|V|G|N, ['.'] = T|V|G|N|L, ['/'] = V|G,
-	['0' ... '9'] = T|V|G|X|N|L,
-	[':'] = V|G|L, [';'] = V|G, ['<'] = V|G, ['='] = V|G, ['>'] = V|G, ['?'] = V|G, ['@'] = V|G,
-	['A' ... 'F'] = T|V|G|X|N|L, ['G' ... 'Z'] = T|V|G|N,
-	['['] = V|G, ['\\'] = V|G, [']'] = V|G, ['^'] = T|V|G, ['_'] = T|V|G|N, ['`'] = T|V|G,
-	['a' ... 'f'] = T|V|G|X|N|L, ['g' ... 'z'] = T|V|G|N,
-	['{'] = V|G, ['|'] = T|V|G, ['}'] = V|G, ['~'] = T|V|G|N,
+	['!'] = T|V|G, ['"'] = V|G, ['#'] = T|V, ['$'] = T|V|G, ['%'] = T|V|G|N,
+	['&'] = T|V|G, ['\''] = T|V|G, ['('] = V|G, [')'] = V|G, ['*'] = T|V|G,
+	['+'] = T|V|G, [','] = V|G, ['-'] = T|V|G|N, ['.'] = T|V|G|N|L, ['/'] = V|G,
+	['0' ... '9'] = T|V|G|X|N|L, [':'] = V|G|L, [';'] = V|G, ['<'] = V|G,
+	['='] = V|G, ['>'] = V|G, ['?'] = V|G, ['@'] = V|G, ['A' ... 'F'] = T|V|G|X|N|L,
+	['G' ... 'Z'] = T|V|G|N, ['['] = V|G, ['\\'] = V|G, [']'] = V|G, ['^'] = T|V|G,
+	['_'] = T|V|G|N, ['`'] = T|V|G, ['a' ... 'f'] = T|V|G|X|N|L,
+	['g' ... 'z'] = T|V|G|N, ['{'] = V|G, ['|'] = T|V|G, ['}'] = V|G,
+	['~'] = T|V|G|N,
 	[0x80 ... 0xff] = V,
 };
 /* clang-format on */

@@ -1,15 +1,15 @@
 /* The head of a message: lines, start line, and the checks that need the whole head.
  *
- * L4, sans-I/O. Lines end with CRLF alone; a bare CR or LF, and any control character but HTAB, is an
- * error wherever it comes (RFC 9112 sections 2.2 and 11). What single fields mean for the framing is in
- * fields.c.
+ * L4, sans-I/O. Lines end with CRLF alone; a bare CR or LF, and any control character but
+ * HTAB, is an error wherever it comes (RFC 9112 sections 2.2 and 11). What single fields
+ * mean for the framing is in fields.c.
  *
  *	START --start line--> FIELDS --empty line--> COMPLETE
  *	  |                     |
  *	  +---------------------+--> FAILED
  *
- * A verdict depends on the bytes alone and not on how they were cut: lines are judged in their
- * order, each as a whole, and no byte beyond a limit is looked at.
+ * A verdict depends on the bytes alone and not on how they were cut: lines are judged in
+ * their order, each as a whole, and no byte beyond a limit is looked at.
  */
 #include "http/parse.h"
 
@@ -170,8 +170,8 @@ static int parse_request_line(an__http_head *h, const char *data, uint32_t at,
 	return r < 0 ? r : parse_target(h, data);
 }
 
-/* HTTP-version SP 3DIGIT SP [reason]; the second space is often left out with the reason, and no
- * reader can mistake that. */
+/* HTTP-version SP 3DIGIT SP [reason]; the second space is often left out with the reason,
+ * and no reader can mistake that. */
 static int parse_status_line(an__http_head *h, const char *data, uint32_t at,
 			     uint32_t end)
 {
@@ -281,8 +281,8 @@ static int parse_line(an__http_head *h, const char *data, uint32_t at, uint32_t 
 	return r < 0 ? r : 1;
 }
 
-/* Looks for the end of the current line. Returns 1 and its end (where its CR is); 0: more is needed; a
- * negative code. */
+/* Looks for the end of the current line. Returns 1 and its end (where its CR is); 0: more
+ * is needed; a negative code. */
 static int find_line(an__http_head *h, const char *data, size_t len, uint32_t *ret_end)
 {
 	size_t visible = len < h->limits.head ? len : h->limits.head;

@@ -1,7 +1,7 @@
 /* Redirects: see redirect.h. L4, sans-I/O.
  *
- * An origin is scheme, host and port: credentials that followed a redirect to another port of the same
- * host were a security hole of well-known clients for years.
+ * An origin is scheme, host and port: credentials that followed a redirect to another
+ * port of the same host were a security hole of well-known clients for years.
  */
 #include "http/redirect.h"
 

@@ -1,4 +1,5 @@
-/* What to do with a redirect: where it leads, what of the request goes along. L4, sans-I/O. */
+/* What to do with a redirect: where it leads, what of the request goes along. L4,
+ * sans-I/O. */
 #ifndef AN_HTTP_REDIRECT_H
 #define AN_HTTP_REDIRECT_H
 
@@ -27,16 +28,17 @@ typedef struct an__redirect {
 /* Whether the status asks for a redirect that this library follows. */
 bool an__redirect_status(int status);
 
-/* Plans the redirect to `location` and writes the new URL to `text` (AN__URL_MAX + 1 bytes suffice).
- * RFC 9110 §15.4 and what browsers do: 303 turns all but HEAD into GET, 301 and 302 turn POST
- * into GET, 307 and 308 keep method and body.
+/* Plans the redirect to `location` and writes the new URL to `text` (AN__URL_MAX + 1
+ * bytes suffice). RFC 9110 §15.4 and what browsers do: 303 turns all but HEAD into GET,
+ * 301 and 302 turn POST into GET, 307 and 308 keep method and body.
  * Returns 0; AN_ERR_REDIRECT with the reason in *ret_why. */
 int an__redirect_plan(const an__redirect_from *from, const char *location,
 		      size_t location_len, char *text, size_t cap, an__redirect *ret,
 		      const char **ret_why);
 
-/* Whether a field of the request goes along. `to_get`, `cross_origin`: whether any redirect so far
- * was such. Credentials and Host stay with their origin, what describes a body stays with it. */
+/* Whether a field of the request goes along. `to_get`, `cross_origin`: whether any
+ * redirect so far was such. Credentials and Host stay with their origin, what describes a
+ * body stays with it. */
 bool an__redirect_keeps(const char *name, size_t len, bool to_get, bool cross_origin);
 
 #endif

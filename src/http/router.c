@@ -1,8 +1,9 @@
 /* Routes: see router.h. L4, sans-I/O.
  *
- * Invariants: the trie's depth is the number of segments, at most AN__ROUTE_SEGMENTS; a path is decoded
- * once, segment by segment, so that no decoded byte is ever taken for a separator; each node is visited at
- * most once for a path, so a match costs no more than the trie is large.
+ * Invariants: the trie's depth is the number of segments, at most AN__ROUTE_SEGMENTS; a
+ * path is decoded once, segment by segment, so that no decoded byte is ever taken for a
+ * separator; each node is visited at most once for a path, so a match costs no more than
+ * the trie is large.
  */
 #include "http/router.h"
 
@@ -32,7 +33,7 @@ struct path {
 	uint32_t at[AN__ROUTE_SEGMENTS + 1]; /* where they begin */
 };
 
-/* ---- making ------------------------------------------------------------------------- */
+/* ---- making ------------------------------------------------------------------------ */
 
 void an__router_init(an__router *r)
 {
@@ -136,8 +137,8 @@ static int add_name(an__route *route, const char *name, size_t len)
 	return 0;
 }
 
-/* Goes to the child for one segment, making it. Nodes without routes do no harm, so what a failure
- * leaves behind stays. */
+/* Goes to the child for one segment, making it. Nodes without routes do no harm, so what
+ * a failure leaves behind stays. */
 static int descend(node **at, const char *s, size_t len, bool last, an__route *route)
 {
 	size_t name_len = 0;
@@ -237,10 +238,10 @@ int an__router_add(an__router *r, const char *method, const char *pattern,
 	return e;
 }
 
-/* ---- matching ----------------------------------------------------------------------- */
+/* ---- matching ---------------------------------------------------------------------- */
 
-/* Splits at '/', decodes once, and refuses dot segments however they are spelt: a handler that joins
- * a parameter to a file name must not be led out of its folder. */
+/* Splits at '/', decodes once, and refuses dot segments however they are spelt: a handler
+ * that joins a parameter to a file name must not be led out of its folder. */
 static int take_apart(struct path *p, const char *raw, size_t len, char *scratch)
 {
 	const char *end = raw + len;
@@ -372,7 +373,7 @@ int an__router_match(const an__router *r, const char *method, const char *path,
 	return 0;
 }
 
-/* ---- Allow -------------------------------------------------------------------------- */
+/* ---- Allow ------------------------------------------------------------------------- */
 
 static void allow(struct search *s, const char *method)
 {

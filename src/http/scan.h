@@ -1,7 +1,9 @@
-/* Finds the first control character in a run of bytes, 16 at a time where SSE2 is there, 8 elsewhere.
+/* Finds the first control character in a run of bytes, 16 at a time where SSE2 is there,
+ * 8 elsewhere.
  *
- * This is the parser's inner loop: the end of a line and every byte that a line must not hold are found in
- * one pass, so nothing looks at the bytes of a value again. L4, sans-I/O.
+ * This is the parser's inner loop: the end of a line and every byte that a line must not
+ * hold are found in one pass, so nothing looks at the bytes of a value again. L4,
+ * sans-I/O.
  */
 #ifndef AN_HTTP_SCAN_H
 #define AN_HTTP_SCAN_H
@@ -22,8 +24,8 @@ static inline bool an__scan_is_control(unsigned char c)
 #if !defined(__SSE2__)
 #define AN__REPEAT8(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-/* Whether one of eight bytes may be a control character: HTAB and what follows a borrow are false
- * alarms, which the caller looks at one by one. */
+/* Whether one of eight bytes may be a control character: HTAB and what follows a borrow
+ * are false alarms, which the caller looks at one by one. */
 static inline bool an__scan_suspect8(const char *p)
 {
 	uint64_t v, low, del;
@@ -36,8 +38,8 @@ static inline bool an__scan_suspect8(const char *p)
 }
 #endif
 
-/* The first byte in [p, end) below SP, other than HTAB, or DEL; `end` when there is none. Reads no byte
- * at or beyond `end`. */
+/* The first byte in [p, end) below SP, other than HTAB, or DEL; `end` when there is none.
+ * Reads no byte at or beyond `end`. */
 static inline const char *an__scan_control(const char *p, const char *end)
 {
 #ifdef __SSE2__

@@ -1,8 +1,9 @@
-/* One connection: a task that reads heads, runs handlers and keeps the connection usable between them. L4.
+/* One connection: a task that reads heads, runs handlers and keeps the connection usable
+ * between them. L4.
  *
- * Phases are drawn in server-private.h. The drain cancels the task of a connection that is idle, and of
- * one that was upgraded; a request that arrived all the same takes the cancellation back and is
- * answered.
+ * Phases are drawn in server-private.h. The drain cancels the task of a connection that
+ * is idle, and of one that was upgraded; a request that arrived all the same takes the
+ * cancellation back and is answered.
  */
 #include "http/server-private.h"
 
@@ -10,18 +11,18 @@
 #include <string.h>
 
 enum {
-	FILL_LIMIT =
-		128 *
-		1024, /* above the largest head; the parser stops at its own limit before */
-	BURST = 16,   /* pipelined requests before other tasks have their turn */
+	/* Above the largest head; the parser stops at its own limit before. */
+	FILL_LIMIT = 128 * 1024,
+	BURST = 16, /* pipelined requests before other tasks have their turn */
 	LINGER_LIMIT = 256 * 1024,
 };
 
 #define LINGER_TIME (2 * AN_SECOND)
 
-/* ---- reading a head ----------------------------------------------------------------- */
+/* ---- reading a head ---------------------------------------------------------------- */
 
-/* Waits for more bytes until a point in time. Returns the count; 0 at the end; an error. */
+/* Waits for more bytes until a point in time. Returns the count; 0 at the end; an
+ * error. */
 static ssize_t fill_until(an__http_connection *c, an_duration deadline)
 {
 	an_timeout limit;
@@ -32,8 +33,8 @@ static ssize_t fill_until(an__http_connection *c, an_duration deadline)
 	return an_timeout_end(&limit, (int)n);
 }
 
-/* Between requests. Returns the count of bytes; at most 0 when the connection is over: nobody is
- * waiting for an answer. */
+/* Between requests. Returns the count of bytes; at most 0 when the connection is over:
+ * nobody is waiting for an answer. */
 static ssize_t await_first_byte(an__http_connection *c)
 {
 	an_http_server *srv = c->server;
@@ -74,8 +75,8 @@ static ssize_t read_rest(an__http_connection *c, const char **ret_data)
 	return r;
 }
 
-/* Returns the length of a head that lies in the stream's buffer; 0 when the connection is over; the
- * parser's errors, -ETIMEDOUT, and those of the stream. */
+/* Returns the length of a head that lies in the stream's buffer; 0 when the connection is
+ * over; the parser's errors, -ETIMEDOUT, and those of the stream. */
 static ssize_t read_head(an__http_connection *c, const char **ret_data)
 {
 	ssize_t n, r;
@@ -94,7 +95,7 @@ static ssize_t read_head(an__http_connection *c, const char **ret_data)
 	return r ? r : read_rest(c, ret_data);
 }
 
-/* ---- an exchange -------------------------------------------------------------------- */
+/* ---- an exchange ------------------------------------------------------------------- */
 
 static void reset_exchange(an__http_connection *c)
 {
@@ -144,8 +145,8 @@ static void answer_allow(an_http_exchange *x, int status, const char *path, size
 	an__http_answer(x, status, allow, false);
 }
 
-/* Finds the route and runs its handler. Returns what it returned, or 0 after an answer of the
- * server's own. */
+/* Finds the route and runs its handler. Returns what it returned, or 0 after an answer of
+ * the server's own. */
 static int dispatch(an_http_exchange *x)
 {
 	an__http_connection *c = x->c;
@@ -178,7 +179,8 @@ static int dispatch(an_http_exchange *x)
 	return 0;
 }
 
-/* The status for what a handler returned without an answer; 0 when nobody is there to read it. */
+/* The status for what a handler returned without an answer; 0 when nobody is there to
+ * read it. */
 static int status_of(const an_http_exchange *x, int result)
 {
 	if (x->fault)
@@ -230,7 +232,8 @@ static void log_exchange(an_http_exchange *x)
 	srv->opts.access_log(&entry, srv->opts.access_arg);
 }
 
-/* After the handler: an answer if it gave none, an end to the connection if it left one open. */
+/* After the handler: an answer if it gave none, an end to the connection if it left one
+ * open. */
 static void settle(an_http_exchange *x, int result)
 {
 	an__http_connection *c = x->c;
@@ -293,7 +296,7 @@ static void refuse(an__http_connection *c, int error)
 	log_exchange(&c->x);
 }
 
-/* ---- the connection ----------------------------------------------------------------- */
+/* ---- the connection ---------------------------------------------------------------- */
 
 /* Returns whether another request may follow. */
 static bool serve_one(an__http_connection *c)
@@ -314,8 +317,8 @@ static bool serve_one(an__http_connection *c)
 	return c->keep && c->stream;
 }
 
-/* Reads for a while what the client still sends: closing with unread bytes would reset the connection, and
- * the client might lose the answer (RFC 9112 section 9.6). */
+/* Reads for a while what the client still sends: closing with unread bytes would reset
+ * the connection, and the client might lose the answer (RFC 9112 section 9.6). */
 static void linger(an__http_connection *c)
 {
 	const char *data;

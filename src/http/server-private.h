@@ -94,7 +94,7 @@ struct an_http_exchange {
 
 /* What a connection is doing.
  *
- *	OPENING --handshake--> IDLE --first byte--> READING --head--> HANDLING --> IDLE ...
+ *	OPENING --handshake--> IDLE --first byte--> READING --head--> HANDLING --> IDLE
  *	                                                                 `--> UPGRADED
  *	any --> CLOSING
  */
@@ -135,17 +135,18 @@ int an__http_connection_main(void *arg);
 /* exchange.c */
 const char *an__http_peer(an__http_connection *c);
 
-/* exchange-body.c: sets the reading of the body up; reads away what the handler left, returns whether
- * the connection is at the next request. */
+/* exchange-body.c: sets the reading of the body up; reads away what the handler left,
+ * returns whether the connection is at the next request. */
 int an__http_body_begin(an_http_exchange *x);
 void an__http_body_done(an_http_exchange *x);
 AN_SUSPENDS bool an__http_body_skip(an_http_exchange *x);
 
-/* Whether the rest of the body is not worth reading: the connection is closed after the answer. */
+/* Whether the rest of the body is not worth reading: the connection is closed after the
+ * answer. */
 bool an__http_body_too_long_to_skip(const an_http_exchange *x);
 
-/* exchange-respond.c: a short text answer of the server's own, which does not suspend. Closes the
- * connection if `close`. */
+/* exchange-respond.c: a short text answer of the server's own, which does not suspend.
+ * Closes the connection if `close`. */
 void an__http_answer(an_http_exchange *x, int status, const an_http_header *headers,
 		     bool close);
 

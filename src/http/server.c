@@ -1,11 +1,11 @@
 /* The server: accepting, limits, the drain, counters. L4.
  *
- * an_http_serve() accepts in the calling task and runs each connection in a task of a group, which it awaits
- * before it returns, so no connection outlives it. A shutdown closes the listeners, which ends the
- * accepting.
+ * an_http_serve() accepts in the calling task and runs each connection in a task of a
+ * group, which it awaits before it returns, so no connection outlives it. A shutdown
+ * closes the listeners, which ends the accepting.
  *
- * Lists: server.servings has each running an_http_serve(); serving.connections each connection from its
- * accept to the end of its task.
+ * Lists: server.servings has each running an_http_serve(); serving.connections each
+ * connection from its accept to the end of its task.
  */
 #include "http/server-private.h"
 
@@ -15,7 +15,7 @@
 #include <string.h>
 #include <time.h>
 
-/* ---- making ------------------------------------------------------------------------- */
+/* ---- making ------------------------------------------------------------------------ */
 
 static an_duration or_default(an_duration value, an_duration fallback)
 {
@@ -92,7 +92,7 @@ int an_http_route(an_http_server *srv, const char *method, const char *pattern,
 	return an__router_add(&srv->router, method, pattern, handler, arg);
 }
 
-/* ---- connections -------------------------------------------------------------------- */
+/* ---- connections ------------------------------------------------------------------- */
 
 static an__http_connection *new_connection(an__http_serving *v, an_stream *stream)
 {
@@ -134,7 +134,7 @@ void an__http_connection_gone(an__http_connection *c)
 	free(c);
 }
 
-/* ---- serving ------------------------------------------------------------------------ */
+/* ---- serving ----------------------------------------------------------------------- */
 
 static int start_connection(an__http_serving *v, an_stream *stream)
 {
@@ -234,7 +234,7 @@ int an_http_serve(an_http_server *srv, an_listener *listener)
 	return r < 0 ? r : e;
 }
 
-/* ---- shutting down ------------------------------------------------------------------ */
+/* ---- shutting down ----------------------------------------------------------------- */
 
 void an_http_server_shutdown(an_http_server *srv)
 {
@@ -260,7 +260,7 @@ void an_http_server_get_stats(const an_http_server *srv, an_http_server_stats *r
 	*ret = srv->stats;
 }
 
-/* ---- the Date field ----------------------------------------------------------------- */
+/* ---- the Date field ---------------------------------------------------------------- */
 
 /* Written once for each second: RFC 9110 section 6.6.1, in the form of section 5.6.7. */
 const char *an__http_date_field(an_http_server *srv, size_t *ret_len)

@@ -1,4 +1,5 @@
-/* Reason phrases of the registered statuses (RFC 9110 section 15 and the IANA registry). L4. */
+/* Reason phrases of the registered statuses (RFC 9110 section 15 and the IANA registry).
+ * L4. */
 #include <asyncnet/http.h>
 
 #define STATUS_LIST(X) \

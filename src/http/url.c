@@ -1,7 +1,7 @@
 /* URLs: parsing, reference resolution, serialisation. See url.h. L4, sans-I/O.
  *
- * Invariant: what an__url_parse() accepted holds no byte that could end a request line or a header
- * field, and no percent sign that does not begin a valid triplet.
+ * Invariant: what an__url_parse() accepted holds no byte that could end a request line or
+ * a header field, and no percent sign that does not begin a valid triplet.
  */
 #include "http/url.h"
 
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* ---- bytes ---------------------------------------------------------------------------- */
+/* ---- bytes ------------------------------------------------------------------------- */
 
 enum {
 	URL_OK = 1,	/* may stand in path, query and fragment as it is */
@@ -87,7 +87,7 @@ static bool bytes_valid(an__url_part p, bool spaces)
 	return true;
 }
 
-/* ---- writing -------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------- */
 
 /* What is written is counted even when it does not fit, so that a caller can tell. */
 struct out {
@@ -124,7 +124,7 @@ static void put_encoded(struct out *o, an__url_part p)
 	put(o, p.data + done, p.len - done);
 }
 
-/* ---- splitting ------------------------------------------------------------------------ */
+/* ---- splitting --------------------------------------------------------------------- */
 
 static const char *find(const char *from, const char *end, const char *set)
 {
@@ -191,7 +191,7 @@ int an__url_split(const char *text, size_t len, an__url_ref *ret)
 	return split(text, len, false, ret);
 }
 
-/* ---- parsing -------------------------------------------------------------------------- */
+/* ---- parsing ----------------------------------------------------------------------- */
 
 static bool part_is(an__url_part p, const char *word)
 {
@@ -292,7 +292,7 @@ int an__url_parse(const char *text, size_t len, an__url *ret)
 	return 0;
 }
 
-/* ---- resolution, RFC 3986 §5.2 -------------------------------------------------------- */
+/* ---- resolution, RFC 3986 §5.2 ----------------------------------------------------- */
 
 static bool starts(const char *p, const char *end, const char *word)
 {
@@ -301,7 +301,8 @@ static bool starts(const char *p, const char *end, const char *word)
 	return (size_t)(end - p) >= len && !memcmp(p, word, len);
 }
 
-/* RFC 3986 §5.2.4, in place: the output never gets ahead of the input. Returns the new length. */
+/* RFC 3986 §5.2.4, in place: the output never gets ahead of the input. Returns the new
+ * length. */
 static size_t remove_dot_segments(char *path, size_t len)
 {
 	char *in = path, *end = path + len, *out = path;
@@ -401,7 +402,7 @@ long an__url_resolve(const char *base_text, size_t base_len, const char *ref_tex
 	return (long)o.len;
 }
 
-/* ---- serialisation -------------------------------------------------------------------- */
+/* ---- serialisation ----------------------------------------------------------------- */
 
 size_t an__url_target(const an__url *u, char *buf, size_t cap)
 {

@@ -1,7 +1,7 @@
 /* Writing heads. L4, sans-I/O.
  *
- * Invariant: nothing reaches `data` that a reader could take for the end of a field or of the head,
- * whatever the caller passed (response splitting, request smuggling).
+ * Invariant: nothing reaches `data` that a reader could take for the end of a field or of
+ * the head, whatever the caller passed (response splitting, request smuggling).
  */
 #include "http/write.h"
 

@@ -1,7 +1,7 @@
 /* The client: connecting and its opening handshake. L5.
  *
- * The answer's head is read from the stream's buffer and consumed exactly, so that a frame that came
- * in the same segment is found behind it.
+ * The answer's head is read from the stream's buffer and consumed exactly, so that a
+ * frame that came in the same segment is found behind it.
  */
 #include "http/parse.h"
 #include "http/url.h"
@@ -71,7 +71,8 @@ static void put_request(an__http_writer *w, const handshake *h, const char *targ
 	an__http_put(w, "\r\n", 2);
 }
 
-/* Writes the request to *w, whose memory is the caller's. Returns 0; AN_ERR_URL; -EINVAL; -ENOMEM. */
+/* Writes the request to *w, whose memory is the caller's. Returns 0; AN_ERR_URL; -EINVAL;
+ * -ENOMEM. */
 static int make_request(const handshake *h, an__http_writer *w)
 {
 	size_t target_cap = 3 * (h->url.path.len + h->url.query.len) + 3;
@@ -129,8 +130,8 @@ static int judge(handshake *h, an__http_head *head)
 	return r < 0 ? explain(h, r, why) : 0;
 }
 
-/* Judges the head of `len` bytes at `data`. Returns 1 when it is the answer, 0 for an interim
- * one (RFC 9110 section 15.2); an error. */
+/* Judges the head of `len` bytes at `data`. Returns 1 when it is the answer, 0 for an
+ * interim one (RFC 9110 section 15.2); an error. */
 static int take_head(handshake *h, an__http_head *head, const char *data, size_t len)
 {
 	char *copy;

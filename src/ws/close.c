@@ -1,8 +1,9 @@
 /* The end of a connection: politely, or at once. L5.
  *
- * RFC 6455 section 7.1.1: a server closes TCP first, a client waits for that. What still comes is read
- * until the end, because a socket that is closed with something unread answers with a reset,
- * which may destroy what the peer has not read yet, our Close among it.
+ * RFC 6455 section 7.1.1: a server closes TCP first, a client waits for that. What still
+ * comes is read until the end, because a socket that is closed with something unread
+ * answers with a reset, which may destroy what the peer has not read yet, our Close among
+ * it.
  */
 #include "ws/conn.h"
 
@@ -17,8 +18,8 @@
 /* Bytes of the stream's input that are dropped at a time. */
 #define DROP (64 * 1024)
 
-/* Waits until nothing more will be received; receives itself when no other task does. Returns 0;
- * -ECANCELED; -ENOMEM. */
+/* Waits until nothing more will be received; receives itself when no other task does.
+ * Returns 0; -ECANCELED; -ENOMEM. */
 static int await_end(an_ws *ws)
 {
 	an_ws_message dropped;

@@ -1,8 +1,8 @@
 /* Receiving and sending. L5.
  *
- * Invariants: bytes of the stream's input are consumed only when the message that lies in them has
- * been given back; what the session puts out is in the stream before anyone waits; `ended` is set
- * once.
+ * Invariants: bytes of the stream's input are consumed only when the message that lies in
+ * them has been given back; what the session puts out is in the stream before anyone
+ * waits; `ended` is set once.
  */
 #include "ws/conn.h"
 
@@ -146,8 +146,8 @@ static void release_message(an_ws *ws)
 	ws->borrowed = 0;
 }
 
-/* Feeds what lies in the stream's input. *ret_starved: nothing more can be made of it. Returns 1 for a
- * message; 0; -ENOMEM. */
+/* Feeds what lies in the stream's input. *ret_starved: nothing more can be made of it.
+ * Returns 1 for a message; 0; -ENOMEM. */
 static int feed_input(an_ws *ws, an_ws_message *ret, bool *ret_starved)
 {
 	const char *data;
@@ -173,8 +173,8 @@ static int feed_input(an_ws *ws, an_ws_message *ret, bool *ret_starved)
 	return message;
 }
 
-/* Reads the next bytes of a long payload into its place. *ret_room: how much was asked for, 0 when
- * there is no such payload. Returns 1 for a message; 0; an error. */
+/* Reads the next bytes of a long payload into its place. *ret_room: how much was asked
+ * for, 0 when there is no such payload. Returns 1 for a message; 0; an error. */
 static int read_payload(an_ws *ws, an_ws_message *ret, bool *ret_read)
 {
 	uint8_t *room;

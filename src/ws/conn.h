@@ -1,8 +1,9 @@
 /* The connection: a session on a stream. L5. For the files of this folder alone.
  *
- * At most one task receives; it alone touches the stream's input and feeds the session. Any task may
- * send: messages go under the writer lock, which is held while a writer is parked; control frames
- * are put into the stream without it, where they follow a write that is under way.
+ * At most one task receives; it alone touches the stream's input and feeds the session.
+ * Any task may send: messages go under the writer lock, which is held while a writer is
+ * parked; control frames are put into the stream without it, where they follow a write
+ * that is under way.
  */
 #ifndef AN_WS_CONN_H
 #define AN_WS_CONN_H
@@ -18,7 +19,7 @@ struct an_ws {
 	an_stream *stream; /* NULL once it was aborted */
 	an__ws_session session;
 	an_mutex writer;
-	size_t borrowed; /* bytes of the stream's input that the message handed out lies in */
+	size_t borrowed; /* bytes of input that the message handed out lies in */
 	int ended;	 /* 0, or why nothing more will be received */
 	bool receiving;
 	an__waiters enders; /* wait for the receiving task to leave; woken by it */
@@ -46,7 +47,8 @@ typedef struct an__ws_shared {
 /* Returns 0; -ENOMEM. Lives as long as the loop. */
 int an__ws_shared_get(an__ws_shared **ret);
 
-/* Makes a connection. `stream` is its own on success; `protocol` is copied. Returns 0; -ENOMEM. */
+/* Makes a connection. `stream` is its own on success; `protocol` is copied. Returns 0;
+ * -ENOMEM. */
 int an__ws_new(an_stream *stream, bool client, const char *protocol,
 	       const an_ws_opts *opts, an_ws **ret);
 
@@ -54,8 +56,8 @@ int an__ws_new(an_stream *stream, bool client, const char *protocol,
 int an__ws_keepalive_start(an_ws *ws, const an_ws_opts *opts);
 void an__ws_keepalive_stop(an_ws *ws);
 
-/* The connection will receive nothing more, for the reason `error`: wakes all that wait for the peer.
- * Only the first reason counts. */
+/* The connection will receive nothing more, for the reason `error`: wakes all that wait
+ * for the peer. Only the first reason counts. */
 void an__ws_end(an_ws *ws, int error);
 
 /* Puts what the session has put out into the stream. */
@@ -64,7 +66,8 @@ void an__ws_put_out(an_ws *ws);
 /* How many bytes of Pongs the stream may take now. */
 size_t an__ws_pong_room(const an_ws *ws);
 
-/* Lets the session put out a Pong that it withheld, if there is room; else sees to it later. */
+/* Lets the session put out a Pong that it withheld, if there is room; else sees to it
+ * later. */
 void an__ws_put_pong(an_ws *ws);
 
 /* A Pong came. */

@@ -1,7 +1,7 @@
 /* The opening handshake's rules. L5, sans-I/O.
  *
- * Invariant: a field that must be there once is refused when it is there twice, since two readers
- * could take different ones.
+ * Invariant: a field that must be there once is refused when it is there twice, since two
+ * readers could take different ones.
  */
 #include "ws/handshake.h"
 
@@ -70,8 +70,9 @@ static const char *only(const an_http_headers *h, const char *name)
 
 /* ---- origins -------------------------------------------------------------------- */
 
-/* Browsers write an origin and the Host field of its requests alike, in lower case and without the
- * scheme's own port, so that the text behind "://" can be compared as it is. */
+/* Browsers write an origin and the Host field of its requests alike, in lower case and
+ * without the scheme's own port, so that the text behind "://" can be compared as it
+ * is. */
 static bool same_origin(const char *origin, const char *host)
 {
 	const char *authority = strstr(origin, "://");

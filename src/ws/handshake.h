@@ -28,26 +28,28 @@ typedef struct an__ws_request {
 	const an_http_headers *headers;
 } an__ws_request;
 
-/* Judges a request. Returns 0 and its key; or the status to answer: 400, 403 (origin), 426
- * (no upgrade, or another version). `origins` as in an_ws_opts. */
+/* Judges a request. Returns 0 and its key; or the status to answer: 400, 403 (origin),
+ * 426 (no upgrade, or another version). `origins` as in an_ws_opts. */
 int an__ws_request_check(const an__ws_request *request, const char *const *origins,
 			 const char **ret_key);
 
-/* Chooses a subprotocol: the first that the client offers among `supported`. Returns that entry,
- * or NULL. */
+/* Chooses a subprotocol: the first that the client offers among `supported`. Returns that
+ * entry, or NULL. */
 const char *an__ws_protocol_choose(const an_http_headers *headers,
 				   const char *const *supported);
 
-/* Judges a server's answer. Returns 0 and the subprotocol, an entry of `offered` or NULL; or
- * AN_ERR_WS_HANDSHAKE and why, static. */
+/* Judges a server's answer. Returns 0 and the subprotocol, an entry of `offered` or NULL;
+ * or AN_ERR_WS_HANDSHAKE and why, static. */
 int an__ws_response_check(int status, const an_http_headers *headers, const char *key,
 			  const char *const *offered, const char **ret_protocol,
 			  const char **ret_why);
 
-/* Whether every entry is a token and no two are the same (section 4.1, 10). NULL is valid. */
+/* Whether every entry is a token and no two are the same (section 4.1, 10). NULL is
+ * valid. */
 bool an__ws_protocols_valid(const char *const *protocols);
 
-/* Whether a field of the application's may go with the handshake: none of the handshake's own. */
+/* Whether a field of the application's may go with the handshake: none of the handshake's
+ * own. */
 bool an__ws_field_allowed(const char *name);
 
 #endif

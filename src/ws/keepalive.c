@@ -1,8 +1,8 @@
-/* Pings of ours: the clock that sends them, the tasks that wait for their Pongs; and Pongs that
- * wait for room. L5.
+/* Pings of ours: the clock that sends them, the tasks that wait for their Pongs; and
+ * Pongs that wait for room. L5.
  *
- * One timer a connection, which is touched once an interval: what comes from the peer only sets `heard`,
- * and the timer looks at it when the peer's time is over.
+ * One timer a connection, which is touched once an interval: what comes from the peer
+ * only sets `heard`, and the timer looks at it when the peer's time is over.
  *
  * Runs on the loop's stack and never suspends.
  */
@@ -82,8 +82,9 @@ static int send_ping(an_ws *ws)
 	return 0;
 }
 
-/* Whether there is a sign of the peer's life since the last Ping. What it sent may lie unread when no
- * task receives; and a peer that takes what we send is not dead, however slow. */
+/* Whether there is a sign of the peer's life since the last Ping. What it sent may lie
+ * unread when no task receives; and a peer that takes what we send is not dead, however
+ * slow. */
 static bool alive(an_ws *ws)
 {
 	return ws->heard || an_stream_pending(ws->stream) < ws->ping_pending ||
@@ -147,8 +148,8 @@ void an__ws_keepalive_stop(an_ws *ws)
 	an__timer_done(&ws->timer);
 }
 
-/* A Pong answers the Ping whose payload it has, and all before it. Others are nobody's: RFC 6455
- * section 5.5.3 allows them. */
+/* A Pong answers the Ping whose payload it has, and all before it. Others are nobody's:
+ * RFC 6455 section 5.5.3 allows them. */
 void an__ws_on_pong(an_ws *ws, const uint8_t *data, size_t len)
 {
 	uint64_t number = 0;

@@ -31,8 +31,8 @@ static size_t count_fields(const an_http_header *fields)
 	return n;
 }
 
-/* The fields of the answer: two of the handshake's and the application's. Returns 0; -EINVAL;
- * -ENOMEM. The list is the caller's to free. */
+/* The fields of the answer: two of the handshake's and the application's. Returns 0;
+ * -EINVAL; -ENOMEM. The list is the caller's to free. */
 static int answer_fields(const an_http_header *more, const char *accept,
 			 const char *protocol, an_http_header **ret)
 {

@@ -1,7 +1,8 @@
 /* Fuzzes the message parser and the body decoder (libFuzzer: make fuzz).
  *
- * The first byte says what the rest is, the second where it is cut. The outcome must not depend on the cut,
- * spans must lie within the head, and what was decoded must not either.
+ * The first byte says what the rest is, the second where it is cut. The outcome must not
+ * depend on the cut, spans must lie within the head, and what was decoded must not
+ * either.
  */
 #include "http/body.h"
 

@@ -1,5 +1,5 @@
-/* Fuzzes the WebSocket session: whatever comes, it must come to the same when it is cut in pieces.
- * The first byte chooses the side, the second the size of the pieces. */
+/* Fuzzes the WebSocket session: whatever comes, it must come to the same when it is cut
+ * in pieces. The first byte chooses the side, the second the size of the pieces. */
 #include "ws/session.h"
 
 #include <stdlib.h>

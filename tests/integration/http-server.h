@@ -1,5 +1,6 @@
-/* What the tests of the HTTP server share: a server on loopback in the same loop, and a client that speaks
- * bytes. Time is virtual: a limit of 30 s is over as soon as nothing else can happen.
+/* What the tests of the HTTP server share: a server on loopback in the same loop, and a
+ * client that speaks bytes. Time is virtual: a limit of 30 s is over as soon as nothing
+ * else can happen.
  */
 #ifndef AN_TESTS_INTEGRATION_HTTP_SERVER_H
 #define AN_TESTS_INTEGRATION_HTTP_SERVER_H

@@ -1,11 +1,12 @@
-/* The HTTP client beside a peer that misleads, stalls, or is left in the middle of something. */
+/* The HTTP client beside a peer that misleads, stalls, or is left in the middle of
+ * something. */
 #include "tests/integration/http-peer.h"
 
 #include "tests/support/fail-alloc.h"
 
 #include <asyncnet/http_client.h>
 
-/* ---- helpers -------------------------------------------------------------------------- */
+/* ---- helpers ----------------------------------------------------------------------- */
 
 static an_http_client_stats stats_of(const an_http_client *client)
 {
@@ -39,7 +40,7 @@ static int get(an_http_client *client, const char *url)
 
 static const struct step hello[] = { EXPECT, OK("hello", 5), END };
 
-/* ---- redirects ------------------------------------------------------------------------ */
+/* ---- redirects --------------------------------------------------------------------- */
 
 #define REDIRECT(status, location) \
 	SEND("HTTP/1.1 " status "\r\nLocation: " location \
@@ -235,7 +236,7 @@ PEER_TEST(a_post_becomes_a_get_or_is_repeated_as_the_status_says, post_redirects
 	return 0;
 }
 
-/* ---- limits on time ------------------------------------------------------------------- */
+/* ---- limits on time ---------------------------------------------------------------- */
 
 /* One GET that must run into the limit on `phase` after `seconds`. */
 static int expect_timeout(const an_http_client_opts *opts, const char *url,
@@ -355,7 +356,7 @@ PEER_TEST(a_time_limit_of_the_caller_holds_too, silent, hello)
 	return 0;
 }
 
-/* ---- cancellation --------------------------------------------------------------------- */
+/* ---- cancellation ------------------------------------------------------------------ */
 
 /* A dialogue with everything in it, and a pause between any two parts of it. */
 static const struct step slow[] = {
@@ -431,7 +432,8 @@ static const struct step steady[] = { EXPECT, OK("a", 1), EXPECT, OK("b", 1),
 				      EXPECT, OK("c", 1), EXPECT, OK("d", 1),
 				      EXPECT, OK("e", 1), END };
 
-/* The loop looks at descriptors before its clock moves on: a nanosecond is a step of the dialogue. */
+/* The loop looks at descriptors before its clock moves on: a nanosecond is a step of the
+ * dialogue. */
 static int cancel_steps_body(struct peer *p, void *arg)
 {
 	struct victim v = { .url = p->url };
@@ -488,7 +490,7 @@ PEER_TEST(reading_goes_on_after_a_cancellation, half_body)
 	return 0;
 }
 
-/* ---- no memory ------------------------------------------------------------------------ */
+/* ---- no memory --------------------------------------------------------------------- */
 
 static int without_memory_body(struct peer *p, void *arg)
 {

@@ -1,4 +1,5 @@
-/* The HTTP client over TLS: who is trusted, what ends a body, and what https may lead to. */
+/* The HTTP client over TLS: who is trusted, what ends a body, and what https may lead
+ * to. */
 #include "tests/integration/http-peer.h"
 #include "tests/support/certs.h"
 
@@ -14,7 +15,8 @@ static an_http_client_stats stats_of(const an_http_client *client)
 	return s;
 }
 
-/* A test beside a peer that has the server's certificate, with a context that trusts it. */
+/* A test beside a peer that has the server's certificate, with a context that trusts
+ * it. */
 struct secure {
 	an_tls *server, *client;
 	char url[64]; /* "https://127.0.0.1:port" */

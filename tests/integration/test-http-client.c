@@ -1,12 +1,14 @@
-/* The HTTP client beside a peer that sends exactly what it is told: responses, connections, uploads. */
+/* The HTTP client beside a peer that sends exactly what it is told: responses,
+ * connections, uploads. */
 #include "tests/integration/http-peer.h"
 
 #include <asyncnet/http_client.h>
 #include <strings.h>
 
-/* ---- helpers -------------------------------------------------------------------------- */
+/* ---- helpers ----------------------------------------------------------------------- */
 
-/* One request with a client of its own; what the response says goes to the out parameters. */
+/* One request with a client of its own; what the response says goes to the out
+ * parameters. */
 static int get_body(an_http_client *client, const char *url, int *ret_status, char *buf,
 		    size_t cap)
 {
@@ -65,7 +67,7 @@ static bool has_field(const char *head, const char *name)
 	return false;
 }
 
-/* ---- plain exchanges ------------------------------------------------------------------ */
+/* ---- plain exchanges --------------------------------------------------------------- */
 
 static const struct step hello[] = { EXPECT, OK("hello", 5), END };
 static const struct step hello_twice[] = { EXPECT, OK("hello", 5), EXPECT, OK("again", 5),
@@ -123,7 +125,8 @@ PEER_TEST(a_connection_is_kept_and_reused, hello_twice)
 	return 0;
 }
 
-/* The connection is back as soon as the body has been read, not when the response is freed. */
+/* The connection is back as soon as the body has been read, not when the response is
+ * freed. */
 PEER_TEST(a_body_read_to_its_end_gives_the_connection_back, hello_twice)
 {
 	an_http_client *client;
@@ -196,7 +199,7 @@ PEER_TEST(a_client_freed_with_a_response_open_lets_it_be_read, hello)
 	return 0;
 }
 
-/* ---- framings ------------------------------------------------------------------------- */
+/* ---- framings ---------------------------------------------------------------------- */
 
 static const struct step no_bodies[] = {
 	EXPECT, SEND("HTTP/1.1 200 OK\r\nContent-Length: 70\r\n\r\n"),
@@ -355,7 +358,7 @@ PEER_TEST(read_all_takes_no_more_than_its_limit, ten_bytes, ten_bytes)
 	return 0;
 }
 
-/* ---- malformed answers ---------------------------------------------------------------- */
+/* ---- malformed answers ------------------------------------------------------------- */
 
 struct bad_answer {
 	const char *bytes;
@@ -455,7 +458,7 @@ static void a_head_without_end_is_a_limit_error(void **state)
 	assert_int_equal(run_virtual(bad_answer_task, &endless), AN_ERR_LIMIT);
 }
 
-/* ---- interim answers, upgrades -------------------------------------------------------- */
+/* ---- interim answers, upgrades ----------------------------------------------------- */
 
 #define CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"
 static const struct step interim[] = {
@@ -544,7 +547,7 @@ PEER_TEST(a_server_may_decline_an_upgrade, hello)
 	return 0;
 }
 
-/* ---- kept connections ----------------------------------------------------------------- */
+/* ---- kept connections -------------------------------------------------------------- */
 
 static const struct step hello_and_more[] = { EXPECT,
 					      OK("hello"
@@ -701,7 +704,7 @@ PEER_TEST(a_fresh_connection_that_dies_is_no_reason_to_retry, hang_up, hello)
 	return 0;
 }
 
-/* ---- permits -------------------------------------------------------------------------- */
+/* ---- permits ----------------------------------------------------------------------- */
 
 struct queue_test {
 	an_http_client *client;
@@ -770,7 +773,7 @@ PEER_TEST(no_more_connections_are_kept_than_allowed, hello, hello, hello)
 	return 0;
 }
 
-/* ---- request bodies ------------------------------------------------------------------- */
+/* ---- request bodies ---------------------------------------------------------------- */
 
 static const struct step take_5[] = { EXPECT, BODY(5), OK("done", 4),
 				      EXPECT, BODY(5), OK("done", 4),
@@ -888,7 +891,7 @@ PEER_TEST(an_upload_stops_when_the_server_refuses_it, refuse_upload)
 	return 0;
 }
 
-/* ---- requests that must not be sent --------------------------------------------------- */
+/* ---- requests that must not be sent ------------------------------------------------ */
 
 TASK_TEST(requests_that_must_not_be_sent_are_refused)
 {

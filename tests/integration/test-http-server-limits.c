@@ -1,5 +1,5 @@
-/* The HTTP server and difficult clients: slow ones, silent ones, those that leave; the drain, the limits
- * on connections, cancellation, TLS, the access log. Time is virtual.
+/* The HTTP server and difficult clients: slow ones, silent ones, those that leave; the
+ * drain, the limits on connections, cancellation, TLS, the access log. Time is virtual.
  */
 #include "tests/integration/http-server.h"
 #include "tests/support/certs.h"
@@ -99,7 +99,7 @@ static int make(struct world *w, const an_http_server_opts *opts)
 
 #define SERVER_TEST(name) SERVER_TEST_WITH(name, NULL)
 
-/* ---- slow clients ------------------------------------------------------------------- */
+/* ---- slow clients ------------------------------------------------------------------ */
 
 SERVER_TEST(a_client_that_says_nothing_is_let_go_after_the_header_timeout)
 {
@@ -203,7 +203,7 @@ SERVER_TEST(a_client_that_does_not_read_is_cut_off)
 	return 0;
 }
 
-/* ---- clients that leave ------------------------------------------------------------- */
+/* ---- clients that leave ------------------------------------------------------------ */
 
 SERVER_TEST(clients_that_leave_at_any_point_do_no_harm)
 {
@@ -249,7 +249,7 @@ SERVER_TEST(a_client_that_leaves_in_an_answer_ends_the_handler)
 	return 0;
 }
 
-/* ---- the drain ---------------------------------------------------------------------- */
+/* ---- the drain --------------------------------------------------------------------- */
 
 SERVER_TEST(a_drain_finishes_requests_and_closes_idle_connections)
 {
@@ -303,7 +303,8 @@ SERVER_TEST(a_request_that_arrives_with_the_drain_is_answered)
 	CHECK_EQUAL(world_connect(w, &s), 0);
 	CHECK_EQUAL(say(s, GET), 0);
 	CHECK(hear(s, "hello", reply, sizeof(reply)) > 0);
-	/* Enough turns for the bytes to be there and the task to be ready, in some round. */
+	/* Enough turns for the bytes to be there and the task to be ready, in some
+	 * round. */
 	for (int turns = 0; turns < 1; turns++) {
 		CHECK_EQUAL(say(s, GET), 0);
 		CHECK_EQUAL(an_yield(), 0);
@@ -354,7 +355,7 @@ TASK_TEST(a_server_that_was_shut_down_serves_no_more)
 	return world_stop(&w);
 }
 
-/* ---- limits ------------------------------------------------------------------------- */
+/* ---- limits ------------------------------------------------------------------------ */
 
 #define TWO (&(an_http_server_opts){ .max_connections = 2, .max_requests = 2 })
 
@@ -404,7 +405,7 @@ static void options_that_cannot_be_are_refused(void **state)
 	an_http_server_shutdown(NULL);
 }
 
-/* ---- the log ------------------------------------------------------------------------ */
+/* ---- the log ----------------------------------------------------------------------- */
 
 static char log_lines[1000];
 
@@ -448,7 +449,7 @@ SERVER_TEST_WITH(each_answer_is_logged_and_counted,
 	return 0;
 }
 
-/* ---- TLS ---------------------------------------------------------------------------- */
+/* ---- TLS --------------------------------------------------------------------------- */
 
 static int over_tls(struct world *w, const test_certs *certs)
 {

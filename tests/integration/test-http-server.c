@@ -1,4 +1,5 @@
-/* The HTTP server over loopback: requests and answers, framing, errors, limits, smuggling. */
+/* The HTTP server over loopback: requests and answers, framing, errors, limits,
+ * smuggling. */
 #include "tests/integration/http-server.h"
 
 #define H "host: a\r\n"
@@ -6,7 +7,7 @@
 
 static char reply[256 * 1024];
 
-/* ---- handlers ----------------------------------------------------------------------- */
+/* ---- handlers ---------------------------------------------------------------------- */
 
 static int hello(an_http_exchange *x, void *arg)
 {
@@ -240,7 +241,7 @@ static int add_routes(struct world *w)
 
 #define HELLO "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n"
 
-/* ---- requests and answers ----------------------------------------------------------- */
+/* ---- requests and answers ---------------------------------------------------------- */
 
 SERVER_TEST(a_request_is_answered_and_the_connection_closed_when_asked)
 {
@@ -403,7 +404,7 @@ SERVER_TEST(what_would_break_the_framing_is_refused)
 	return 0;
 }
 
-/* ---- bodies ------------------------------------------------------------------------- */
+/* ---- bodies ------------------------------------------------------------------------ */
 
 SERVER_TEST(bodies_are_streamed_both_ways)
 {
@@ -458,7 +459,8 @@ SERVER_TEST(a_client_that_waits_is_told_to_continue)
 	CHECK_EQUAL(hear(s, NULL, reply, sizeof(reply)), 0);
 	CHECK_TEXT(reply, HELLO END "hello");
 	an_stream_close(s);
-	/* Not when the body is there, and not when it is not wanted: then the connection ends. */
+	/* Not when the body is there, and not when it is not wanted: then the connection
+	 * ends. */
 	TALK("POST /all HTTP/1.1\r\n" H
 	     "expect: 100-continue\r\ncontent-length: 5\r\n" END "hello",
 	     HELLO END "hello");
@@ -539,7 +541,7 @@ SERVER_TEST(broken_chunks_get_400_and_end_the_connection)
 	return 0;
 }
 
-/* ---- requests that must not be executed ---------------------------------------------- */
+/* ---- requests that must not be executed -------------------------------------------- */
 
 SERVER_TEST(malformed_requests_are_answered_once_and_end_the_connection)
 {
@@ -621,7 +623,7 @@ SERVER_TEST(heads_above_the_limits_get_414_or_431)
 	return 0;
 }
 
-/* ---- upgrades ----------------------------------------------------------------------- */
+/* ---- upgrades ---------------------------------------------------------------------- */
 
 #define UPGRADE \
 	"GET /upgrade HTTP/1.1\r\n" H "connection: upgrade\r\nupgrade: mirror\r\n\r\n"

@@ -93,7 +93,8 @@ PG_TEST(a_full_backlog_shows_as_a_gap_at_its_end)
 	CHECK_EQUAL(an_pg_exec(c, "select pg_notify('notes', i::text) from "
 				  "generate_series(1, 9) i"),
 		    0);
-	/* The first one's arrival shows that all of them, sent by one commit, are here. */
+	/* The first one's arrival shows that all of them, sent by one commit, are
+	 * here. */
 	for (int i = 1; i <= 3; i++) {
 		snprintf(payload, sizeof(payload), "%d", i);
 		CHECK_EQUAL(expect(l, "notes", payload), 0);

@@ -1,5 +1,5 @@
-/* WebSocket with a peer that others wrote: Debian's python3-websockets, as server and as client. Skipped
- * where it is not installed. */
+/* WebSocket with a peer that others wrote: Debian's python3-websockets, as server and as
+ * client. Skipped where it is not installed. */
 #include "tests/support/program.h"
 #include "tests/support/run.h"
 

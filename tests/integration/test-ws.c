@@ -1,5 +1,5 @@
-/* WebSocket over TCP and TLS by the public interface: our client and our server, scripted clients, scripted
- * servers. */
+/* WebSocket over TCP and TLS by the public interface: our client and our server, scripted
+ * clients, scripted servers. */
 #include "tests/support/certs.h"
 #include "tests/support/program.h"
 #include "tests/support/run.h"
@@ -351,7 +351,8 @@ SITE_TEST(a_client_can_be_cancelled_at_every_turn)
 #define V13 "Sec-WebSocket-Version: 13\r\n"
 #define HELLO "\x81\x85\0\0\0\0Hello"
 
-/* Sends a request and reads the answer's head. Returns the status; *head holds all of it. */
+/* Sends a request and reads the answer's head. Returns the status; *head holds all of
+ * it. */
 static int ask(const site *s, const char *request, char *head, size_t cap)
 {
 	an_stream *stream;

@@ -1,7 +1,7 @@
 /* Allocations that fail on purpose: the targets of the linker's --wrap. Test support.
  *
- * Calls from shared libraries (libc's own, OpenSSL's, libevent's) do not come here: what is
- * tested is how this library takes its own failures.
+ * Calls from shared libraries (libc's own, OpenSSL's, libevent's) do not come here: what
+ * is tested is how this library takes its own failures.
  */
 #include "fail-alloc.h"
 
@@ -51,7 +51,8 @@ char *__wrap_strndup(const char *s, size_t n);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
 int __wrap_posix_memalign(void **ret, size_t alignment, size_t size);
 
-/* Programs that do not wrap have no __real_ names; weak ones let them link this file too. */
+/* Programs that do not wrap have no __real_ names; weak ones let them link this file
+ * too. */
 #pragma weak __real_malloc
 #pragma weak __real_calloc
 #pragma weak __real_realloc

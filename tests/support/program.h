@@ -7,8 +7,8 @@
  *	};
  *	TEST_MAIN("queue", tests)
  *
- * Asserts are made on the main stack alone, where cmocka's longjmp is at home: a task returns a
- * code, and the test asserts what an_run() returned.
+ * Asserts are made on the main stack alone, where cmocka's longjmp is at home: a task
+ * returns a code, and the test asserts what an_run() returned.
  */
 #ifndef AN_TESTS_SUPPORT_PROGRAM_H
 #define AN_TESTS_SUPPORT_PROGRAM_H
@@ -22,7 +22,8 @@
 
 #include <cmocka.h>
 
-/* A program that hangs ends after a minute, in a slow surrounding (valgrind) after five. */
+/* A program that hangs ends after a minute, in a slow surrounding (valgrind) after
+ * five. */
 static inline unsigned an__test_seconds(void)
 {
 	const char *factor = getenv("AN_TEST_SLOWNESS");

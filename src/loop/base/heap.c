@@ -14,7 +14,8 @@
 
 static inline bool before(const struct an__heap_entry *a, const struct an__heap_entry *b)
 {
-	return a->deadline < b->deadline || (a->deadline == b->deadline && a->seq < b->seq);
+	return a->deadline < b->deadline ||
+	       (a->deadline == b->deadline && a->seq < b->seq);
 }
 
 static inline void place(an__heap *h, size_t i, const struct an__heap_entry *e)
@@ -93,7 +94,9 @@ void an__heap_unreserve(an__heap *h)
 
 void an__heap_set(an__heap *h, an__heap_node *n, an_duration deadline)
 {
-	struct an__heap_entry e = { .deadline = deadline, .seq = h->next_seq++, .node = n };
+	struct an__heap_entry e = { .deadline = deadline,
+				    .seq = h->next_seq++,
+				    .node = n };
 
 	n->deadline = deadline;
 	if (n->place)

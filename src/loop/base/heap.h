@@ -1,8 +1,9 @@
 /* A stable priority queue of deadlines: equal ones leave in the order they came. L0.
  *
- * A 4-ary heap in an array. Each entry carries its key, so that moving through the heap touches the
- * nodes only to tell them their new place; a node knows its place, so that any can be
- * removed. Room is reserved when a node is made, so that inserting cannot fail.
+ * A 4-ary heap in an array. Each entry carries its key, so that moving through the heap
+ * touches the nodes only to tell them their new place; a node knows its place, so that
+ * any can be removed. Room is reserved when a node is made, so that inserting cannot
+ * fail.
  */
 #ifndef AN_LOOP_BASE_HEAP_H
 #define AN_LOOP_BASE_HEAP_H
@@ -31,7 +32,8 @@ void an__heap_done(an__heap *h);
 int an__heap_reserve(an__heap *h);
 void an__heap_unreserve(an__heap *h);
 
-/* Inserts the node, or moves it when it is in the heap, behind all of the same deadline. */
+/* Inserts the node, or moves it when it is in the heap, behind all of the same
+ * deadline. */
 void an__heap_set(an__heap *h, an__heap_node *n, an_duration deadline);
 
 /* No effect on a node that is not in the heap. */

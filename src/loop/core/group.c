@@ -1,7 +1,8 @@
 /* Groups: child tasks that none outlives. L1.
  *
- * The group's scope belongs to the task that began it; each child has a root scope of its own, which the
- * group cancels one by one. A child is on the group's list from its spawn to its end.
+ * The group's scope belongs to the task that began it; each child has a root scope of its
+ * own, which the group cancels one by one. A child is on the group's list from its spawn
+ * to its end.
  */
 #include "config.h"
 
@@ -99,7 +100,8 @@ void an__group_child_done(an_task *child)
 		an__wake(g->waiter, 0);
 }
 
-/* Waits for the children; cancelled from outside, it passes that on and waits all the same.
+/* Waits for the children; cancelled from outside, it passes that on and waits all the
+ * same.
  * Returns 0 or -ECANCELED for that. */
 static int await_children(an_group *g)
 {

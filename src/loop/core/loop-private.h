@@ -1,8 +1,9 @@
 /* The structs of the loop and of the task, for the files of this folder alone. L1.
  *
- * Who runs: the loop's own context (main_ctx) and one context for each task. A task that parks
- * switches straight to the next ready task; only when none is ready, or the turn's budget is used
- * up, does control go back to main_ctx, which looks after timers, messages and libevent.
+ * Who runs: the loop's own context (main_ctx) and one context for each task. A task that
+ * parks switches straight to the next ready task; only when none is ready, or the turn's
+ * budget is used up, does control go back to main_ctx, which looks after timers, messages
+ * and libevent.
  */
 #ifndef AN_LOOP_CORE_LOOP_PRIVATE_H
 #define AN_LOOP_CORE_LOOP_PRIVATE_H
@@ -51,7 +52,8 @@ struct an_task {
 	an__waiter *waiter;	 /* what it is parked on */
 	struct an__scope *scope; /* the innermost */
 	struct an__scope root;
-	an__timer timer; /* armed at, or lazily before, the deadline that the wait needs */
+	/* armed at, or lazily before, the deadline that the wait needs */
+	an__timer timer;
 	an__waiters joiner;	/* at most one */
 	an_group *group;	/* whose child it is */
 	an_task *older, *younger; /* its siblings there */
@@ -153,7 +155,8 @@ void an__scope_cancel(struct an__scope *s);
 void an__scope_uncancel(struct an__scope *s);
 void an__scope_expire(an_task *task, an_duration now);
 
-/* An attached loop gets its turns from libevent, and must ask for one when work comes up. */
+/* An attached loop gets its turns from libevent, and must ask for one when work comes
+ * up. */
 static inline void an__wake_attached(an_loop *loop)
 {
 	if (__builtin_expect(loop->attached, 0) && !loop->in_turn &&

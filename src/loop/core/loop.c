@@ -1,10 +1,11 @@
 /* The loop: sole owner of the event_base and of the run queue. L1.
  *
  * A turn:   clock -> timers that are due -> ready tasks, at most BUDGET resumptions
- *           -> end-of-turn hooks; then a poll: libevent, waiting only when nothing is ready
+ *           -> end-of-turn hooks; then a poll: libevent, waiting only when nothing is
+ *           ready
  *
- * Invariants: a READY or NEW task is on the ready queue exactly once; `current` is NULL on
- * main_ctx; libevent's callbacks run on main_ctx, outside a turn's task part.
+ * Invariants: a READY or NEW task is on the ready queue exactly once; `current` is NULL
+ * on main_ctx; libevent's callbacks run on main_ctx, outside a turn's task part.
  */
 #include "config.h"
 
@@ -17,17 +18,17 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How many resumptions may pass before descriptors are looked at again: at some 10 ns each the look
- * (190 ns) costs a few percent, and a descriptor waits microseconds. */
+/* How many resumptions may pass before descriptors are looked at again: at some 10 ns
+ * each the look (190 ns) costs a few percent, and a descriptor waits microseconds. */
 #define BUDGET 256
 
-/* EVLOOP_NONBLOCK alone goes on for as long as a level-triggered event is active, which it is
- * until the woken task has read. */
+/* EVLOOP_NONBLOCK alone goes on for as long as a level-triggered event is active, which
+ * it is until the woken task has read. */
 #define LOOK_ONCE (EVLOOP_ONCE | EVLOOP_NONBLOCK)
 
 __thread an_loop *an__current_loop;
 
-/* ---- scheduling ----------------------------------------------------------------------- */
+/* ---- scheduling -------------------------------------------------------------------- */
 
 void an__schedule_tick(an_loop *loop)
 {
@@ -101,7 +102,7 @@ static void run_ready(an_loop *loop)
 	}
 }
 
-/* ---- time ----------------------------------------------------------------------------- */
+/* ---- time -------------------------------------------------------------------------- */
 
 an_duration an_now(void)
 {
@@ -168,7 +169,8 @@ static void fire_timers(an_loop *loop)
 	}
 }
 
-/* A task's timer may be armed for earlier than the task needs; a clock that jumps must not stop there.
+/* A task's timer may be armed for earlier than the task needs; a clock that jumps must
+ * not stop there.
  * Returns whether any timer is left. */
 static bool settle_first_timer(an_loop *loop)
 {
@@ -189,7 +191,7 @@ static bool settle_first_timer(an_loop *loop)
 	return t != NULL;
 }
 
-/* ---- the turn ------------------------------------------------------------------------- */
+/* ---- the turn ---------------------------------------------------------------------- */
 
 void an__loop_at_turn_end(an_loop *loop, an__turn_hook *hook)
 {
@@ -264,7 +266,8 @@ bool an__loop_stuck(const an_loop *loop)
 	       !loop->timers.used && foreign_events(loop) <= 0;
 }
 
-/* Descriptors first; when they have nothing, work of other threads; then the clock jumps. */
+/* Descriptors first; when they have nothing, work of other threads; then the clock
+ * jumps. */
 static void poll_virtual(an_loop *loop)
 {
 	event_base_loop(loop->base, LOOK_ONCE);
@@ -303,7 +306,7 @@ void an__loop_turn(an_loop *loop)
 		arm_tick(loop);
 }
 
-/* ---- made and freed ------------------------------------------------------------------- */
+/* ---- made and freed ---------------------------------------------------------------- */
 
 static size_t describe_overflow(const void *address, char *buf, size_t cap)
 {
@@ -386,7 +389,7 @@ void an__loop_free(an_loop *loop)
 	free(loop);
 }
 
-/* ---- what others may know ------------------------------------------------------------- */
+/* ---- what others may know ---------------------------------------------------------- */
 
 an_loop *an_loop_current(void)
 {

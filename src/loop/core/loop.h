@@ -91,8 +91,8 @@ void an__loop_set_local(an_loop *loop, enum an__loop_local slot, void *value,
 
 const an_loop_opts *an__loop_opts(const an_loop *loop);
 
-/* Whether the loop answers SIGINT itself (an_run() without no_signals). A watch of SIGINT takes
- * that over for as long as it lives. Returns whether the loop did so before. */
+/* Whether the loop answers SIGINT itself (an_run() without no_signals). A watch of SIGINT
+ * takes that over for as long as it lives. Returns whether the loop did so before. */
 bool an__loop_handle_interrupt(an_loop *loop, bool handle);
 
 #endif

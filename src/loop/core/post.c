@@ -1,8 +1,9 @@
 /* Messages to the loop's thread from others. L1.
  *
- * A lock-free stack that senders push to and the loop takes whole and turns round, so that messages of
- * one sender arrive in order. An eventfd wakes the loop; only the sender that finds the stack empty
- * writes to it. `holds` keeps the loop alive while someone will still send.
+ * A lock-free stack that senders push to and the loop takes whole and turns round, so
+ * that messages of one sender arrive in order. An eventfd wakes the loop; only the sender
+ * that finds the stack empty writes to it. `holds` keeps the loop alive while someone
+ * will still send.
  */
 #include "config.h"
 
@@ -63,7 +64,8 @@ void an__loop_post(an_loop *loop, an__post_node *node)
 	while (!atomic_compare_exchange_weak_explicit(&loop->posts, &top, node,
 						      memory_order_release,
 						      memory_order_relaxed));
-	/* The counter cannot overflow: it is written once for each time the stack is emptied. */
+	/* The counter cannot overflow: it is written once for each time the stack is
+	 * emptied. */
 	if (!top)
 		while (write(loop->post_fd, &one, sizeof one) < 0 && errno == EINTR)
 			;

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <signal.h>
 
-/* ---- SIGINT --------------------------------------------------------------------------- */
+/* ---- SIGINT ------------------------------------------------------------------------ */
 
 /* libevent delivers the signals of a process to one base alone. */
 static atomic_flag interrupt_taken = ATOMIC_FLAG_INIT;
@@ -57,7 +57,7 @@ bool an__loop_handle_interrupt(an_loop *loop, bool handle)
 	return before;
 }
 
-/* ---- an_run() ------------------------------------------------------------------------- */
+/* ---- an_run() ---------------------------------------------------------------------- */
 
 static bool winding_up(const an_loop *loop)
 {
@@ -134,7 +134,7 @@ int an_run(an_task_fn fn, void *arg, const an_loop_opts *opts)
 	return r;
 }
 
-/* ---- attached ------------------------------------------------------------------------- */
+/* ---- attached ---------------------------------------------------------------------- */
 
 int an_loop_attach(struct event_base *base, const an_loop_opts *opts, an_loop **ret)
 {

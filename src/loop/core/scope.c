@@ -1,9 +1,11 @@
 /* Scopes: the stack of reasons for which a task may be cancelled. L1.
  *
- * Each scope knows, besides its own state, what holds for it together with all scopes outside it up to
- * the nearest shield: `deadline` is the nearest of their deadlines, `seen` whether any is cancelled. A
- * begin takes both over from the scope outside in O(1); a cancellation, which is
- * rare, walks inward to spread `seen`. A suspending call looks at the innermost scope alone.
+ * Each scope knows, besides its own state, what holds for it together with all scopes
+ * outside it up to the nearest shield: `deadline` is the nearest of their deadlines,
+ * `seen` whether any is cancelled. A begin takes both over from the scope outside in
+ * O(1); a cancellation, which is
+ * rare, walks inward to spread `seen`. A suspending call looks at the innermost scope
+ * alone.
  *
  *	root <- timeout <- SHIELD <- timeout <- (innermost)
  *	\______________/   \_________________/
@@ -36,8 +38,8 @@ void an__scope_begin(struct an__scope *s, an_task *task, enum an__scope_kind kin
 		task->scope = s;
 }
 
-/* A scope that is ended while inner ones are still open takes those with it; their memory may be gone
- * already, so they are not looked at. */
+/* A scope that is ended while inner ones are still open takes those with it; their memory
+ * may be gone already, so they are not looked at. */
 static bool end_out_of_order(struct an__scope *s)
 {
 	struct an__scope *open = s->task->scope;
@@ -119,7 +121,7 @@ void an__scope_expire(an_task *task, an_duration now)
 		spread(outermost);
 }
 
-/* ---- timeouts and shields ------------------------------------------------------------- */
+/* ---- timeouts and shields ---------------------------------------------------------- */
 
 static an_task *current_task(void)
 {

@@ -1,8 +1,8 @@
 /* Tasks: made, run, joined, freed. L1.
  *
- * Lifetime: a task lives until it has ended and nobody has a handle to it. One that ends detached cannot
- * free the stack it stands on, so it leaves itself as the loop's corpse, which the next to run buries; one
- * with a handle waits for its join or detach.
+ * Lifetime: a task lives until it has ended and nobody has a handle to it. One that ends
+ * detached cannot free the stack it stands on, so it leaves itself as the loop's corpse,
+ * which the next to run buries; one with a handle waits for its join or detach.
  */
 #include "config.h"
 
@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- making and freeing --------------------------------------------------------------- */
+/* ---- making and freeing ------------------------------------------------------------ */
 
 static void report_unjoined(const an_task *task)
 {
@@ -169,7 +169,7 @@ void an__tasks_free_left(an_loop *loop)
 	}
 }
 
-/* ---- the public calls ----------------------------------------------------------------- */
+/* ---- the public calls -------------------------------------------------------------- */
 
 int an_spawn(an_task_fn fn, void *arg, const an_task_opts *opts, an_task **ret)
 {

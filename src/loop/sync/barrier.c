@@ -1,8 +1,8 @@
 /* The barrier. L2: written on wait.h alone.
  *
- * Waiters: the tasks that arrived in this generation, all woken by the last one, by an abort or by a
- * reset. The generation ends in that moment, so a task that comes round again at once belongs to the
- * next one.
+ * Waiters: the tasks that arrived in this generation, all woken by the last one, by an
+ * abort or by a reset. The generation ends in that moment, so a task that comes round
+ * again at once belongs to the next one.
  */
 #include "config.h"
 

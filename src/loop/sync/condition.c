@@ -1,8 +1,9 @@
 /* The condition. L2.
  *
- * Waiters: tasks in an_condition_wait(), woken by a notification, which they keep even when they are
- * cancelled before they run. The mutex is taken again without regard to cancellation: the caller's
- * code after the wait, including its unlock, relies on holding it.
+ * Waiters: tasks in an_condition_wait(), woken by a notification, which they keep even
+ * when they are cancelled before they run. The mutex is taken again without regard to
+ * cancellation: the caller's code after the wait, including its unlock, relies on holding
+ * it.
  */
 #include "config.h"
 

@@ -1,7 +1,7 @@
 /* The event. L2: written on wait.h alone.
  *
- * Waiters: tasks in an_event_wait(), all woken by a set, which clearing in the same turn does not
- * take back.
+ * Waiters: tasks in an_event_wait(), all woken by a set, which clearing in the same turn
+ * does not take back.
  */
 #include "config.h"
 

@@ -1,7 +1,7 @@
 /* The mutex. L2: written on wait.h alone.
  *
- * Waiters: tasks in an_mutex_lock(), woken by the unlock that makes them the owner. Invariant: nobody
- * waits while there is no owner.
+ * Waiters: tasks in an_mutex_lock(), woken by the unlock that makes them the owner.
+ * Invariant: nobody waits while there is no owner.
  */
 #include "config.h"
 

@@ -1,8 +1,9 @@
 /* The queue. L2: written on wait.h alone.
  *
- * Getters wait while there is nothing to take, putters while there is no room; the one who changes that
- * hands the item over, so that nobody can come between. Invariants: while getters wait, the ring is empty
- * and no putter waits; while putters wait, the ring is full.
+ * Getters wait while there is nothing to take, putters while there is no room; the one
+ * who changes that hands the item over, so that nobody can come between. Invariants:
+ * while getters wait, the ring is empty and no putter waits; while putters wait, the ring
+ * is full.
  *
  *	putters --(oldest moves up)--> ring [head .. head+count) --(oldest)--> getters
  */
@@ -35,7 +36,7 @@ void an_queue_done(an_queue *q)
 	q->room = q->count = 0;
 }
 
-/* ---- the ring ------------------------------------------------------------------------- */
+/* ---- the ring ---------------------------------------------------------------------- */
 
 static int grow(an_queue *q)
 {
@@ -77,7 +78,7 @@ static void *pop(an_queue *q)
 	return item;
 }
 
-/* ---- putting -------------------------------------------------------------------------- */
+/* ---- putting ----------------------------------------------------------------------- */
 
 static struct party *first_party(an__waiters *waiters)
 {
@@ -117,7 +118,7 @@ int an_queue_put(an_queue *q, void *item)
 	return an__wait(&putter.waiter, &q->putters);
 }
 
-/* ---- taking --------------------------------------------------------------------------- */
+/* ---- taking ------------------------------------------------------------------------ */
 
 /* Takes the oldest putter's item from its hands. */
 static void *accept_putter(an_queue *q, struct party *putter)
@@ -160,7 +161,7 @@ int an_queue_get(an_queue *q, void **ret_item)
 	return r;
 }
 
-/* ---- closing and joining -------------------------------------------------------------- */
+/* ---- closing and joining ----------------------------------------------------------- */
 
 void an_queue_close(an_queue *q)
 {

@@ -1,4 +1,5 @@
-/* The loop itself: real time, messages from other threads, a base of the caller's, SIGINT. */
+/* The loop itself: real time, messages from other threads, a base of the caller's,
+ * SIGINT. */
 #include "tests/support/run.h"
 
 #include <errno.h>
@@ -6,7 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 
-/* ---- messages ------------------------------------------------------------------------- */
+/* ---- messages ---------------------------------------------------------------------- */
 
 #define SENDERS 4
 #define EACH 10000
@@ -72,7 +73,7 @@ static void messages_of_other_threads_arrive_all_and_in_order(void **state)
 	assert_int_equal(an_run(receives_from_threads, NULL, NULL), 0);
 }
 
-/* ---- real time ------------------------------------------------------------------------ */
+/* ---- real time --------------------------------------------------------------------- */
 
 static int sleeps_really(void *arg)
 {
@@ -93,7 +94,7 @@ static void a_real_sleep_is_never_too_short(void **state)
 	assert_int_equal(an_run(sleeps_really, NULL, NULL), 0);
 }
 
-/* ---- an attached base ----------------------------------------------------------------- */
+/* ---- an attached base -------------------------------------------------------------- */
 
 struct attached {
 	struct event_base *base;
@@ -180,7 +181,7 @@ static void a_detached_loop_cancels_what_still_runs(void **state)
 	event_base_free(base);
 }
 
-/* ---- SIGINT --------------------------------------------------------------------------- */
+/* ---- SIGINT ------------------------------------------------------------------------ */
 
 static int is_interrupted(void *arg)
 {
@@ -218,7 +219,7 @@ static void signals_are_left_alone_on_request(void **state)
 			 0);
 }
 
-/* ---- a loop in each thread ------------------------------------------------------------ */
+/* ---- a loop in each thread --------------------------------------------------------- */
 
 static int sleeps_often(void *arg)
 {

@@ -226,7 +226,8 @@ static int times_out_and_is_cancelled(void *arg)
 	return an_timeout_end(&limit, an_sleep(AN_HOUR));
 }
 
-/* Point 8: an outside cancellation that comes together with the deadline is not swallowed. */
+/* Point 8: an outside cancellation that comes together with the deadline is not
+ * swallowed. */
 TASK_TEST(cancellation_outranks_a_timeout)
 {
 	an_task *task;

@@ -126,7 +126,8 @@ TASK_TEST(a_cancelled_join_leaves_the_task_to_its_owner)
 	return 0;
 }
 
-/* runtime.md, point 1 of the semantics: a task cancelled before its first step never runs. */
+/* runtime.md, point 1 of the semantics: a task cancelled before its first step never
+ * runs. */
 TASK_TEST(a_task_cancelled_before_its_first_step_never_runs)
 {
 	bool ran = false;

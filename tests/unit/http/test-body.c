@@ -1,5 +1,6 @@
-/* The body decoder and the encoders: framings whole, byte by byte and cut at every offset; what must be
- * refused in chunk framing; trailers; what the head writer refuses. */
+/* The body decoder and the encoders: framings whole, byte by byte and cut at every
+ * offset; what must be refused in chunk framing; trailers; what the head writer
+ * refuses. */
 #include "http/body.h"
 #include "http/write.h"
 
@@ -17,7 +18,8 @@ struct decoded {
 	char data[4096];
 };
 
-/* Decodes what is given in steps of growing prefixes; bytes done with are dropped, as a stream would. */
+/* Decodes what is given in steps of growing prefixes; bytes done with are dropped, as a
+ * stream would. */
 static void decode(an__http_body *b, const char *text, size_t len, const size_t *cuts,
 		   size_t count, struct decoded *ret)
 {

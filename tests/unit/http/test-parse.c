@@ -1,5 +1,6 @@
-/* The message parser: tables of heads that are accepted and refused, each fed whole, byte by byte, and cut
- * at every offset, with the same outcome; and the limits, exact and one beyond. */
+/* The message parser: tables of heads that are accepted and refused, each fed whole, byte
+ * by byte, and cut at every offset, with the same outcome; and the limits, exact and one
+ * beyond. */
 #include "http/parse.h"
 
 #include "tests/support/program.h"
@@ -15,8 +16,8 @@ struct outcome {
 	size_t fields;
 };
 
-/* Feeds a growing prefix, each time in a block of exactly its size, so that a read beyond it is seen
- * by the sanitizers. */
+/* Feeds a growing prefix, each time in a block of exactly its size, so that a read beyond
+ * it is seen by the sanitizers. */
 static struct outcome feed(an__http_head *h, const char *text, size_t len,
 			   const size_t *cuts, size_t count)
 {

@@ -1,5 +1,5 @@
-/* Streams over socket pairs, loopback TCP and pipes. The other end is a bare descriptor, so that the
- * test decides what is sent when. */
+/* Streams over socket pairs, loopback TCP and pipes. The other end is a bare descriptor,
+ * so that the test decides what is sent when. */
 #include "config.h"
 
 #include "tests/support/fail-alloc.h"
@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* ---- two ends ----------------------------------------------------------------------- */
+/* ---- two ends ---------------------------------------------------------------------- */
 
 static int socket_pair(int type, const an_stream_opts *opts, an_stream **ret_s,
 		       int *ret_fd)
@@ -84,7 +84,7 @@ static int send_halves(void *arg)
 	return 0;
 }
 
-/* ---- reading ------------------------------------------------------------------------ */
+/* ---- reading ----------------------------------------------------------------------- */
 
 TASK_TEST(a_read_returns_what_is_there_and_waits_for_no_more)
 {
@@ -392,7 +392,7 @@ TASK_TEST(an_endless_source_does_not_starve_other_tasks)
 	return 0;
 }
 
-/* ---- writing ------------------------------------------------------------------------ */
+/* ---- writing ----------------------------------------------------------------------- */
 
 TASK_TEST(what_is_written_in_one_turn_is_one_system_call)
 {
@@ -643,7 +643,7 @@ TASK_TEST(a_cancelled_write_is_taken_whole_or_not_at_all)
 	return 0;
 }
 
-/* ---- cancelling and closing --------------------------------------------------------- */
+/* ---- cancelling and closing -------------------------------------------------------- */
 
 enum call {
 	READ,
@@ -877,7 +877,7 @@ TASK_TEST(in_a_cancelled_scope_nothing_is_read_or_written)
 	return 0;
 }
 
-/* ---- pipes, addresses, misuse ------------------------------------------------------- */
+/* ---- pipes, addresses, misuse ------------------------------------------------------ */
 
 TASK_TEST(pipes_are_streams_of_one_direction)
 {
@@ -987,10 +987,10 @@ TASK_TEST(what_is_no_descriptor_makes_no_stream)
 	return 0;
 }
 
-/* ---- lack of memory ----------------------------------------------------------------- */
+/* ---- lack of memory ---------------------------------------------------------------- */
 
-/* A conversation in which the n-th allocation fails, libevent's included. Whatever failed, nothing
- * that was taken is lost and nothing that was refused was done. */
+/* A conversation in which the n-th allocation fails, libevent's included. Whatever
+ * failed, nothing that was taken is lost and nothing that was refused was done. */
 static int converse(an_stream *s, int fd)
 {
 	const char *data;

@@ -1,5 +1,6 @@
-/* TLS streams against each other over socket pairs, with certificates made for the run. Where the peer
- * must misbehave, the test sits between the two ends and looks at or cuts what travels. */
+/* TLS streams against each other over socket pairs, with certificates made for the run.
+ * Where the peer must misbehave, the test sits between the two ends and looks at or cuts
+ * what travels. */
 #include "config.h"
 
 #include "tests/support/certs.h"
@@ -15,7 +16,7 @@
 
 static test_certs certs;
 
-/* ---- two ends ----------------------------------------------------------------------- */
+/* ---- two ends ---------------------------------------------------------------------- */
 
 struct ends {
 	an_tls *client_tls, *server_tls;
@@ -113,7 +114,7 @@ static int outcome(struct ends *e, const an_tls_opts *client, const an_tls_opts 
 	return 0;
 }
 
-/* ---- whom to trust ------------------------------------------------------------------ */
+/* ---- whom to trust ----------------------------------------------------------------- */
 
 TASK_TEST(both_sides_agree_and_talk)
 {
@@ -315,7 +316,7 @@ TASK_TEST(the_table_of_sessions_is_bounded)
 	return 0;
 }
 
-/* ---- bad days ----------------------------------------------------------------------- */
+/* ---- bad days ---------------------------------------------------------------------- */
 
 TASK_TEST(an_end_without_close_notify_is_a_truncation)
 {
@@ -471,10 +472,10 @@ TASK_TEST(a_client_without_a_host_is_a_misuse)
 	return 0;
 }
 
-/* ---- between the ends --------------------------------------------------------------- */
+/* ---- between the ends -------------------------------------------------------------- */
 
-/* Stands between client and server and passes on what travels, `step` bytes at a time; from the
- * server no more than `limit` bytes, and then the end. */
+/* Stands between client and server and passes on what travels, `step` bytes at a time;
+ * from the server no more than `limit` bytes, and then the end. */
 struct relay {
 	int client, server; /* the relay's own descriptors */
 	size_t step, limit, passed;
@@ -608,7 +609,8 @@ TASK_TEST(what_is_cut_anywhere_never_looks_complete)
 	CHECK_EQUAL(contexts(&e, NULL, NULL), 0);
 	CHECK_EQUAL(conversation(&e, 4096, SIZE_MAX, &whole), 0);
 	free_contexts(&e);
-	/* Each byte of the end, where the answer and the close_notify are; samples before. */
+	/* Each byte of the end, where the answer and the close_notify are; samples
+	 * before. */
 	for (size_t cut = 0; cut<whole; cut += whole - cut> 60 ? 53 : 1) {
 		int r;
 
@@ -646,7 +648,7 @@ TASK_TEST(key_updates_are_followed_by_both_sides)
 	return 0;
 }
 
-/* ---- bulk --------------------------------------------------------------------------- */
+/* ---- bulk -------------------------------------------------------------------------- */
 
 enum { BULK = 10 << 20 };
 
@@ -748,7 +750,7 @@ TASK_TEST(a_reader_that_stops_stops_the_tls_writer)
 	return 0;
 }
 
-/* ---- the stack ---------------------------------------------------------------------- */
+/* ---- the stack --------------------------------------------------------------------- */
 
 /* The full default stack is used, painted below this frame before and looked at after. */
 enum { PAINT = 50 * 1024 };
@@ -820,7 +822,7 @@ TASK_TEST(a_handshake_fits_well_into_the_default_stack)
 	return 0;
 }
 
-/* ---- contexts ----------------------------------------------------------------------- */
+/* ---- contexts ---------------------------------------------------------------------- */
 
 static void contexts_that_cannot_be_are_refused_with_a_reason(void **state)
 {

@@ -107,7 +107,8 @@ static int gets_one(void *arg)
 	return an_queue_get(&queue, arg);
 }
 
-/* runtime.md, point 27: an item delivered to a getter that is then cancelled is not lost. */
+/* runtime.md, point 27: an item delivered to a getter that is then cancelled is not
+ * lost. */
 TASK_TEST(an_item_delivered_before_the_cancellation_is_received)
 {
 	void *item = NULL;
@@ -188,7 +189,7 @@ TASK_TEST(a_join_waits_until_all_is_dealt_with)
 	return 0;
 }
 
-/* ---- nothing is lost, wherever a putter or a getter is cancelled ---------------------- */
+/* ---- nothing is lost, wherever a putter or a getter is cancelled ------------------- */
 
 static intptr_t put_sum, got_sum;
 static an_group peers;

@@ -1,5 +1,5 @@
-/* Connections on socket pairs: two of ours that talk, or one of ours and a peer that plays by a script.
- * The clock is virtual, so limits of many seconds pass at once. */
+/* Connections on socket pairs: two of ours that talk, or one of ours and a peer that
+ * plays by a script. The clock is virtual, so limits of many seconds pass at once. */
 #include "tests/support/program.h"
 #include "tests/support/run.h"
 #include "ws/conn.h"
@@ -56,7 +56,8 @@ static int peer_sends(an_stream *peer, unsigned opcode, const char *data, size_t
 	return an_stream_writev(peer, pieces, 2);
 }
 
-/* Reads a frame of the server's; its payload goes to `buf`. Returns the length or an error. */
+/* Reads a frame of the server's; its payload goes to `buf`. Returns the length or an
+ * error. */
 static int peer_reads(an_stream *peer, unsigned *ret_opcode, char *buf, size_t cap)
 {
 	uint8_t header[AN__WS_HEADER_MAX];
@@ -250,7 +251,8 @@ static int send_much(void *arg)
 	return an_ws_send(arg, AN_WS_BINARY, data, sizeof(data));
 }
 
-/* A writer that waits for a peer who does not read is cancelled; what the peer then finds is whole. */
+/* A writer that waits for a peer who does not read is cancelled; what the peer then finds
+ * is whole. */
 TASK_TEST(a_cancelled_send_leaves_whole_frames)
 {
 	static const an_ws_opts large = { .max_message = 4 << 20 };

@@ -1,5 +1,5 @@
-/* The session: scripted bytes, whole, one by one, and cut at every offset, must give the same events
- * and the same replies. */
+/* The session: scripted bytes, whole, one by one, and cut at every offset, must give the
+ * same events and the same replies. */
 #include "tests/support/fail-alloc.h"
 #include "tests/support/program.h"
 #include "ws/session.h"
@@ -20,7 +20,7 @@
 
 static const an__ws_limits limits = { .message = 1000, .fragments = 8 };
 
-/* ---- scripts -------------------------------------------------------------------------- */
+/* ---- scripts ----------------------------------------------------------------------- */
 
 typedef struct script {
 	uint8_t bytes[1 << 16];
@@ -66,7 +66,7 @@ static void add_raw(script *s, const char *bytes, size_t len)
 	s->len += len;
 }
 
-/* ---- transcripts ---------------------------------------------------------------------- */
+/* ---- transcripts ------------------------------------------------------------------- */
 
 typedef struct transcript {
 	char text[8192];
@@ -139,7 +139,7 @@ static void say_output(transcript *t, an__ws_session *s)
 	}
 }
 
-/* ---- running a script ----------------------------------------------------------------- */
+/* ---- running a script -------------------------------------------------------------- */
 
 /* What holds the unread bytes between pieces, as a stream's buffer does. */
 typedef struct feeder {
@@ -222,7 +222,7 @@ static void expect(const script *s, const char *expected)
 	}
 }
 
-/* ---- messages ------------------------------------------------------------------------- */
+/* ---- messages ---------------------------------------------------------------------- */
 
 static void whole_messages_arrive_in_their_order(void **state)
 {
@@ -295,7 +295,7 @@ static void a_long_message_keeps_the_phase_of_its_mask(void **state)
 	expect(s, "text(1000 bytes) binary(667 bytes) |");
 }
 
-/* ---- violations ----------------------------------------------------------------------- */
+/* ---- violations -------------------------------------------------------------------- */
 
 static void a_continuation_of_nothing_is_1002(void **state)
 {
@@ -386,7 +386,7 @@ static void bad_text_is_refused_before_its_frame_is_whole(void **state)
 	expect(s, "AN_ERR_MALFORMED(1007) | close 1007");
 }
 
-/* ---- limits --------------------------------------------------------------------------- */
+/* ---- limits ------------------------------------------------------------------------ */
 
 static void a_message_of_the_limit_passes_and_one_byte_more_is_1009(void **state)
 {
@@ -521,7 +521,7 @@ static void a_long_payload_can_be_read_into_its_place(void **state)
 	close_feeder(&f);
 }
 
-/* ---- pings ---------------------------------------------------------------------------- */
+/* ---- pings ------------------------------------------------------------------------- */
 
 static void a_long_ping_is_answered_with_all_of_it(void **state)
 {
@@ -572,7 +572,7 @@ static void our_ping_goes_out_with_its_payload(void **state)
 	}
 }
 
-/* ---- closing -------------------------------------------------------------------------- */
+/* ---- closing ----------------------------------------------------------------------- */
 
 static void every_valid_close_code_is_echoed(void **state)
 {
@@ -674,8 +674,8 @@ static void a_close_inside_a_fragmented_message_closes(void **state)
 	expect(s, "close(1000 ) | close 1000");
 }
 
-/* After our Close: messages still come, Pings are not answered, the peer's Close is not echoed, and a
- * violation gets no second Close. */
+/* After our Close: messages still come, Pings are not answered, the peer's Close is not
+ * echoed, and a violation gets no second Close. */
 static void our_close_is_the_last_that_we_send(void **state)
 {
 	static an__ws_random random;
@@ -736,7 +736,7 @@ static void a_close_that_must_not_travel_is_not_sent(void **state)
 	an__ws_session_done(&s);
 }
 
-/* ---- sending -------------------------------------------------------------------------- */
+/* ---- sending ----------------------------------------------------------------------- */
 
 static void a_client_masks_with_a_fresh_key_each_time(void **state)
 {
@@ -758,7 +758,7 @@ static void a_client_masks_with_a_fresh_key_each_time(void **state)
 	an__ws_session_done(&s);
 }
 
-/* ---- memory that fails --------------------------------------------------------------- */
+/* ---- memory that fails ------------------------------------------------------------- */
 
 /* Feeds a script one byte at a time, all in static memory. Returns the first error. */
 static int feed_slowly(an__ws_session *session, const script *s)
@@ -812,7 +812,7 @@ static void every_failed_allocation_ends_the_session_and_leaks_nothing(void **st
 	assert_in_range(n, 4, 20);
 }
 
-/* ---- random bytes --------------------------------------------------------------------- */
+/* ---- random bytes ------------------------------------------------------------------ */
 
 /* Nothing that is fed makes the session misbehave; a sanitizer watches. */
 static void garbage_ends_in_an_error_or_in_messages(void **state)

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The definition, slowly: decode, and compare with the shortest encoding. Returns the length of the
- * character at `s`, or 0. */
+/* The definition, slowly: decode, and compare with the shortest encoding. Returns the
+ * length of the character at `s`, or 0. */
 static size_t one_character(const uint8_t *s, size_t len)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
