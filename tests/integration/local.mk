@@ -36,8 +36,13 @@ tests_integration_test_http_client_tls_LDADD = $(TEST_LIBS)
 # Programs of examples/ beside real servers.
 dist_check_SCRIPTS += %D%/downloader-nginx.sh
 
-check_PROGRAMS += tests/integration/test-ws tests/integration/test-ws-peer
+check_PROGRAMS += \
+	tests/integration/test-ws \
+	tests/integration/test-ws-conformance \
+	tests/integration/test-ws-peer
 tests_integration_test_ws_CFLAGS = $(TEST_CFLAGS)
 tests_integration_test_ws_LDADD = $(TEST_LIBS)
 tests_integration_test_ws_peer_CFLAGS = $(TEST_CFLAGS)
 tests_integration_test_ws_peer_LDADD = $(TEST_LIBS)
+tests_integration_test_ws_conformance_CFLAGS = $(TEST_CFLAGS)
+tests_integration_test_ws_conformance_LDADD = $(TEST_LIBS)
