@@ -51,14 +51,8 @@ AN_API int an_stream_new(int fd, const an_stream_opts *opts, an_stream **ret);
  * returns NULL. */
 AN_API an_stream *an_stream_close(an_stream *s);
 
-<<<<<<< HEAD
-/* Closes with a reset where the transport has one (TCP): the peer sees ECONNRESET, not
- * an end. What was written and not yet sent is dropped. Otherwise as
- * an_stream_close(). */
-=======
 /* Closes with a reset where the transport has one (TCP): the peer sees ECONNRESET, not an
  * end. What was written and not yet sent is dropped. Otherwise as an_stream_close(). */
->>>>>>> 9134d32 (Wrap lines at 90 columns; check the style that a program can see)
 AN_API an_stream *an_stream_abort(an_stream *s);
 
 /* ---- reading -------------------------------------------------------------------- */

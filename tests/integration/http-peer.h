@@ -3,21 +3,14 @@
  * A script is what the peer does on one connection, the first script on the first one,
  * and so on:
  *
- *	static const struct step ok[] = { EXPECT, SEND("HTTP/1.1 200 ..."), CLOSE, END };
- *	static const struct step *const scripts[] = { ok, NULL };
+ *	static const struct step hello[] = { EXPECT, SEND("HTTP/1.1 200 OK\r\n..."), CLOSE, END };
+ *	static const struct step *const scripts[] = { hello, NULL };
  *
- * <<<<<<< HEAD
  * EXPECT waits for a request's head and keeps it; BODY(n) for so many bytes more. TLS
  * runs the handshake with the peer's context; CUT ends the connection without saying so
  * in TLS. A script that ends without CLOSE or RESET leaves the connection open until the
  * peer is stopped. It runs in tasks of the test's own loop: everything happens in an
  * order that the test decides.
- * =======
- * EXPECT waits for a request's head and keeps it; BODY(n) for so many bytes more. A
- * script that ends without CLOSE or RESET leaves the connection open until the peer is
- * stopped. It runs in tasks of the test's own loop: everything happens in an order that
- * the test decides.
- * >>>>>>> 9134d32 (Wrap lines at 90 columns; check the style that a program can see)
  */
 #ifndef TESTS_INTEGRATION_HTTP_PEER_H
 #define TESTS_INTEGRATION_HTTP_PEER_H
