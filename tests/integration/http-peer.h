@@ -3,8 +3,8 @@
  * A script is what the peer does on one connection, the first script on the first one,
  * and so on:
  *
- *	static const struct step hello[] = { EXPECT, SEND("HTTP/1.1 200 OK\r\n..."), CLOSE, END };
- *	static const struct step *const scripts[] = { hello, NULL };
+ *	static const struct step ok[] = { EXPECT, SEND("HTTP/1.1 200 ..."), CLOSE, END };
+ *	static const struct step *const scripts[] = { ok, NULL };
  *
  * EXPECT waits for a request's head and keeps it; BODY(n) for so many bytes more. TLS
  * runs the handshake with the peer's context; CUT ends the connection without saying so
