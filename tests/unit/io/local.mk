@@ -29,3 +29,8 @@ tests_unit_io_test_signal_LDADD = $(TEST_LIBS)
 check_PROGRAMS += tests/unit/io/test-file
 tests_unit_io_test_file_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_file_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/io/test-net-memory
+tests_unit_io_test_net_memory_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_net_memory_LDADD = $(TEST_LIBS)
+tests_unit_io_test_net_memory_LDFLAGS = $(FAIL_ALLOC)
