@@ -1,6 +1,7 @@
-/* The echo server over TCP, case by case in the order of RFC 6455: what must come back, in which order,
- * and that the end is orderly: the answers to all that was good, one Close, and the end of the stream
- * instead of a reset, also when the peer goes on sending. Each case is sent at once and byte by byte. */
+/* The echo server over TCP, case by case in the order of RFC 6455: what must come back,
+ * in which order, and that the end is orderly: the answers to all that was good, one
+ * Close, and the end of the stream instead of a reset, also when the peer goes on
+ * sending. Each case is sent at once and byte by byte. */
 #include "tests/support/program.h"
 #include "tests/support/run.h"
 
@@ -258,7 +259,8 @@ static int open_raw(unsigned port, an_stream **ret)
 	return 0;
 }
 
-/* Sends in pieces of `step`, each in a segment of its own as far as the kernel lets it. */
+/* Sends in pieces of `step`, each in a segment of its own as far as the kernel lets
+ * it. */
 static int send_in_pieces(an_stream *s, const char *data, size_t len, size_t step)
 {
 	for (size_t at = 0; at < len; at += step) {
