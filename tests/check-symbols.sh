@@ -29,4 +29,5 @@ cat "$top_srcdir"/include/asyncnet/*.h | grep -v '^AN_[A-Z]*_DECLS' |
     sed 's|/\*|\n&|g; s|\*/|&\n|g' | grep -v '^/\*' | tr '\n' ' ' | tr ';{}' '\n\n\n' |
     grep '^ *AN_API ' | sed 's/^[^(]*[ *]\(an_[a-z0-9_]*\) *(.*/\1/' | sort -u >"$work/declared"
 tap 'what is exported is declared in a public header' "$(comm -23 "$work/exported" "$work/declared")"
+tap 'what a public header declares is exported' "$(comm -13 "$work/exported" "$work/declared")"
 tap_end

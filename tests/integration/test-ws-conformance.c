@@ -272,7 +272,7 @@ static int send_in_pieces(an_stream *s, const char *data, size_t len, size_t ste
 		if (r == 0)
 			r = an_sleep(1);
 		if (r == -EPIPE || r == -ECONNRESET)
-			return 0; /* the server has closed: what it said is read all the same */
+			return 0; /* closed: what it said is read all the same */
 		CHECK_EQUAL(r, 0);
 	}
 	return 0;
