@@ -126,9 +126,10 @@ AN_API AN_SUSPENDS int an_ws_accept(an_http_exchange *x, const an_ws_opts *opts,
  * Returns 0 with a message; AN_ERR_CLOSED once the peer's Close has come
  * (an_ws_close_code()); AN_ERR_MALFORMED and AN_ERR_LIMIT when the peer broke the rules
  * or a limit, -ENOMEM without memory: it has been told in a Close; AN_ERR_EOF when the
- * connection ended without a Close; -ETIMEDOUT when the peer stopped answering; socket
- * errors. All these stick; an_ws_shutdown() then ends politely what is left to end.
- * -ECANCELED (nothing was lost); -EBUSY when another task is receiving. */
+ * connection ended without a Close (AN_ERR_TRUNCATED when TLS was cut short);
+ * -ETIMEDOUT when the peer stopped answering; socket errors. All these stick;
+ * an_ws_shutdown() then ends politely what is left to end. -ECANCELED (nothing was
+ * lost); -EBUSY when another task is receiving. */
 AN_API AN_SUSPENDS int an_ws_recv(an_ws *ws, an_ws_message *ret);
 
 /* Sends a message in one frame. Waits for its turn among senders and while more than the

@@ -6,6 +6,7 @@ check_PROGRAMS += \
 	tests/unit/ws/test-utf8
 
 tests_unit_ws_test_conn_CFLAGS = $(TEST_CFLAGS)
+tests_unit_ws_test_conn_LDFLAGS = $(FAIL_ALLOC)
 tests_unit_ws_test_conn_LDADD = $(TEST_LIBS)
 
 tests_unit_ws_test_frame_CFLAGS = $(TEST_CFLAGS)

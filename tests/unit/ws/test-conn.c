@@ -1,5 +1,6 @@
 /* Connections on socket pairs: two of ours that talk, or one of ours and a peer that
  * plays by a script. The clock is virtual, so limits of many seconds pass at once. */
+#include "tests/support/fail-alloc.h"
 #include "tests/support/program.h"
 #include "tests/support/run.h"
 #include "ws/conn.h"
@@ -20,7 +21,13 @@ static int make_streams(an_stream **a, an_stream **b)
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
 		return -errno;
 	r = an_stream_new(fds[0], NULL, a);
-	return r < 0 ? r : an_stream_new(fds[1], NULL, b);
+	if (r < 0)
+		close(fds[0]);
+	else
+		r = an_stream_new(fds[1], NULL, b);
+	if (r < 0)
+		close(fds[1]);
+	return r;
 }
 
 /* A server and a client. */
@@ -713,6 +720,69 @@ TASK_TEST(an_idle_connection_holds_no_buffer)
 	return 0;
 }
 
+/* ---- memory that fails ---------------------------------------------------------- */
+
+/* A short life, any allocation of which may fail. Whatever comes of it, all is given back. */
+static int short_life(void)
+{
+	static char data[5000];
+	an_stream *a = NULL, *b = NULL;
+	an_ws *server = NULL, *client = NULL;
+	an_task *task = NULL;
+	an_ws_message m;
+	int r = make_streams(&a, &b);
+
+	if (r == 0)
+		r = an__ws_new(a, false, "chat", &defaults, &server);
+	if (r == 0)
+		r = an__ws_new(b, true, "chat", &defaults, &client);
+	if (r == 0)
+		r = an_spawn(echo, server, NULL, &task);
+	if (r == 0)
+		r = an_ws_send(client, AN_WS_BINARY, data, sizeof(data));
+	if (r == 0)
+		r = an_ws_recv(client, &m);
+	if (r == 0)
+		r = an_ws_shutdown(client, 1000, "done");
+	if (client)
+		an_ws_free(client);
+	else
+		an_stream_close(b);
+	if (task)
+		an_ignore(an_join(task, NULL));
+	else if (server)
+		an_ws_free(server);
+	else
+		an_stream_close(a);
+	return r;
+}
+
+static int failing_memory_task(void *arg)
+{
+	(void)arg;
+	for (size_t n = 1; n < 200; n++) {
+		bool failed;
+		int r;
+
+		an__test_fail_allocation(n);
+		r = short_life();
+		failed = an__test_allocation_failed();
+		CHECK(r <= 0);
+		if (!failed) {
+			CHECK_EQUAL(r, 0);
+			CHECK(n > 10);
+			return 0;
+		}
+	}
+	return CHECK_FAILED;
+}
+
+static void every_failed_allocation_is_survived(void **state)
+{
+	(void)state;
+	assert_int_equal(run_virtual(failing_memory_task, NULL), 0);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(messages_of_all_sizes_come_back),
 	cmocka_unit_test(messages_of_several_tasks_never_mix),
@@ -737,6 +807,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(keepalive_can_be_switched_off),
 	cmocka_unit_test(a_flood_of_pings_from_a_peer_that_does_not_read_is_bounded),
 	cmocka_unit_test(an_idle_connection_holds_no_buffer),
+	cmocka_unit_test(every_failed_allocation_is_survived),
 };
 
 TEST_MAIN("ws/conn", tests)
