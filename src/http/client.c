@@ -367,13 +367,16 @@ static int lease(an__http_call *c)
 static int follow(an__http_call *c)
 {
 	an_http_response *resp = c->response;
-	const char *location = an_http_response_header(resp, "Location"), *why;
 	an__http_buf *text = &resp->all; /* not in use before the body is */
+	const char *location, *why;
 	an__redirect to;
 	int r;
 
-	if (!an__redirect_status(resp->head.status) || !location ||
+	if (!an__redirect_status(resp->head.status) ||
 	    c->client->opts.max_redirects == AN_HTTP_NO_REDIRECTS)
+		return 0;
+	location = an_http_response_header(resp, "Location");
+	if (!location)
 		return 0;
 	if (resp->redirects >= (unsigned)c->client->opts.max_redirects)
 		return an__http_error_set(&c->error, AN_ERR_REDIRECT,

@@ -19,10 +19,13 @@ enum {
 	URL_NAME = 4,	/* in a DNS name */
 	URL_SCHEME = 8, /* in a scheme, behind the first letter */
 	URL_HEX = 16,
+	ENDS_AUTHORITY = 32,
+	ENDS_PATH = 64,
 };
 
 #define ALNUM (URL_OK | URL_NAME | URL_SCHEME)
 
+/* A byte without a class may stand nowhere. */
 static const uint8_t byte_class[256] = {
 	['0' ... '9'] = ALNUM | URL_HEX,
 	['a' ... 'f'] = ALNUM | URL_HEX,
@@ -46,8 +49,9 @@ static const uint8_t byte_class[256] = {
 	['='] = URL_OK,
 	[':'] = URL_OK,
 	['@'] = URL_OK,
-	['/'] = URL_OK,
-	['?'] = URL_OK,
+	['/'] = URL_OK | ENDS_AUTHORITY,
+	['?'] = URL_OK | ENDS_AUTHORITY | ENDS_PATH,
+	['#'] = ENDS_AUTHORITY | ENDS_PATH,
 	['%'] = URL_OK,
 	/* Not in RFC 3986's path or query, but sent as they are by every browser. */
 	['['] = URL_OK,
@@ -74,14 +78,15 @@ static char lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
-/* Whether every byte may stand in a path, query or fragment. `spaces`: those, too. */
-static bool bytes_valid(an__url_part p, bool spaces)
+/* Whether every byte may stand somewhere, and each percent sign begins a triplet.
+ * `spaces`: those may stand, too. */
+static bool bytes_valid(const char *text, size_t len, bool spaces)
 {
-	for (size_t i = 0; i < p.len; i++) {
-		if (p.data[i] == '%' && !(i + 2 < p.len && is(p.data[i + 1], URL_HEX) &&
-					  is(p.data[i + 2], URL_HEX)))
+	for (size_t i = 0; i < len; i++) {
+		if (!byte_class[(unsigned char)text[i]] && !(spaces && text[i] == ' '))
 			return false;
-		if (!is(p.data[i], URL_OK | URL_ENCODE) && !(spaces && p.data[i] == ' '))
+		if (text[i] == '%' && !(i + 2 < len && is(text[i + 1], URL_HEX) &&
+					is(text[i + 2], URL_HEX)))
 			return false;
 	}
 	return true;
@@ -126,9 +131,10 @@ static void put_encoded(struct out *o, an__url_part p)
 
 /* ---- splitting --------------------------------------------------------------------- */
 
-static const char *find(const char *from, const char *end, const char *set)
+/* The first byte of the class, or the end. */
+static const char *find(const char *from, const char *end, unsigned class)
 {
-	while (from < end && !strchr(set, *from))
+	while (from < end && !is(*from, class))
 		from++;
 	return from;
 }
@@ -156,7 +162,7 @@ static int split(const char *text, size_t len, bool spaces, an__url_ref *ret)
 	an__url_ref r = { 0 };
 	size_t scheme;
 
-	if (len > AN__URL_MAX || memchr(text, 0, len))
+	if (len > AN__URL_MAX || !bytes_valid(text, len, spaces))
 		return AN_ERR_URL;
 	scheme = scheme_length(p, end);
 	if (scheme) {
@@ -165,22 +171,27 @@ static int split(const char *text, size_t len, bool spaces, an__url_ref *ret)
 	}
 	if (end - p >= 2 && p[0] == '/' && p[1] == '/') {
 		p += 2;
-		stop = find(p, end, "/?#");
+		stop = find(p, end, ENDS_AUTHORITY);
 		r.authority = (an__url_part){ p, (size_t)(stop - p) };
 		p = stop;
 	}
-	stop = find(p, end, "?#");
+	stop = find(p, end, ENDS_PATH);
 	r.path = (an__url_part){ p, (size_t)(stop - p) };
 	p = stop;
 	if (p < end && *p == '?') {
-		stop = find(++p, end, "#");
+		p++;
+		stop = memchr(p, '#', (size_t)(end - p));
+		if (!stop)
+			stop = end;
 		r.query = (an__url_part){ p, (size_t)(stop - p) };
 		p = stop;
 	}
 	if (p < end) /* at '#' */
 		r.fragment = (an__url_part){ p + 1, (size_t)(end - p - 1) };
-	if (!bytes_valid(r.authority, false) || !bytes_valid(r.path, spaces) ||
-	    !bytes_valid(r.query, spaces) || !bytes_valid(r.fragment, spaces))
+	if (r.fragment.len && memchr(r.fragment.data, '#', r.fragment.len))
+		return AN_ERR_URL;
+	/* No space is a part of a host, whoever asks. */
+	if (spaces && r.authority.len && memchr(r.authority.data, ' ', r.authority.len))
 		return AN_ERR_URL;
 	*ret = r;
 	return 0;
@@ -193,6 +204,8 @@ int an__url_split(const char *text, size_t len, an__url_ref *ret)
 
 /* ---- parsing ----------------------------------------------------------------------- */
 
+enum { HOST_MAX = 255 };
+
 static bool part_is(an__url_part p, const char *word)
 {
 	return p.len == strlen(word) && !strncasecmp(p.data, word, p.len);
@@ -200,9 +213,9 @@ static bool part_is(an__url_part p, const char *word)
 
 static int parse_scheme(an__url_part scheme, an__url *u)
 {
-	u->websocket = part_is(scheme, "ws") || part_is(scheme, "wss");
 	u->tls = part_is(scheme, "https") || part_is(scheme, "wss");
-	if (!u->websocket && !u->tls && !part_is(scheme, "http"))
+	u->websocket = part_is(scheme, "ws") || part_is(scheme, "wss");
+	if (!u->tls && !u->websocket && !part_is(scheme, "http"))
 		return AN_ERR_URL;
 	u->port = u->tls ? 443 : 80;
 	u->default_port = true;
@@ -241,16 +254,6 @@ static bool ipv6_valid(an__url_part host)
 	return inet_pton(AF_INET6, text, &address) == 1;
 }
 
-static bool name_valid(an__url_part host)
-{
-	if (!host.len || host.len > 255)
-		return false;
-	for (size_t i = 0; i < host.len; i++)
-		if (!is(host.data[i], URL_NAME))
-			return false;
-	return true;
-}
-
 static int parse_authority(an__url_part authority, an__url *u)
 {
 	const char *p = authority.data, *end = p + authority.len, *stop;
@@ -265,10 +268,11 @@ static int parse_authority(an__url_part authority, an__url *u)
 			return AN_ERR_URL;
 		stop++;
 	} else {
-		stop = find(p, end, ":");
-		u->host = (an__url_part){ p, (size_t)(stop - p) };
 		/* An '@' is no byte of a name: user information ends here. */
-		if (!name_valid(u->host))
+		for (stop = p; stop < end && is(*stop, URL_NAME); stop++)
+			;
+		u->host = (an__url_part){ p, (size_t)(stop - p) };
+		if (!u->host.len || u->host.len > HOST_MAX)
 			return AN_ERR_URL;
 	}
 	if (stop == end)

@@ -16,20 +16,25 @@ tests_integration_test_http_server_limits_LDADD = $(TEST_LIBS)
 check_PROGRAMS += \
 	tests/integration/test-http-client \
 	tests/integration/test-http-client-faults \
+	tests/integration/test-http-client-pool \
 	tests/integration/test-http-client-tls
 
-tests_integration_test_http_client_SOURCES = %D%/http-peer.h %D%/test-http-client.c
+http_client_headers = %D%/http-client.h %D%/http-peer.h
+tests_integration_test_http_client_SOURCES = \
+	$(http_client_headers) %D%/test-http-client.c
 tests_integration_test_http_client_CFLAGS = $(TEST_CFLAGS)
 tests_integration_test_http_client_LDADD = $(TEST_LIBS)
 tests_integration_test_http_client_faults_SOURCES = \
-	%D%/http-peer.h \
-	%D%/test-http-client-faults.c
+	$(http_client_headers) %D%/test-http-client-faults.c
 tests_integration_test_http_client_faults_CFLAGS = $(TEST_CFLAGS)
 tests_integration_test_http_client_faults_LDADD = $(TEST_LIBS)
 tests_integration_test_http_client_faults_LDFLAGS = $(FAIL_ALLOC)
+tests_integration_test_http_client_pool_SOURCES = \
+	$(http_client_headers) %D%/test-http-client-pool.c
+tests_integration_test_http_client_pool_CFLAGS = $(TEST_CFLAGS)
+tests_integration_test_http_client_pool_LDADD = $(TEST_LIBS)
 tests_integration_test_http_client_tls_SOURCES = \
-	%D%/http-peer.h \
-	%D%/test-http-client-tls.c
+	$(http_client_headers) %D%/test-http-client-tls.c
 tests_integration_test_http_client_tls_CFLAGS = $(TEST_CFLAGS)
 tests_integration_test_http_client_tls_LDADD = $(TEST_LIBS)
 

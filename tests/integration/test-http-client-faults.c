@@ -1,20 +1,10 @@
 /* The HTTP client beside a peer that misleads, stalls, or is left in the middle of
  * something. */
-#include "tests/integration/http-peer.h"
+#include "tests/integration/http-client.h"
 
 #include "tests/support/fail-alloc.h"
 
-#include <asyncnet/http_client.h>
-
 /* ---- helpers ----------------------------------------------------------------------- */
-
-static an_http_client_stats stats_of(const an_http_client *client)
-{
-	an_http_client_stats s;
-
-	an_http_client_get_stats(client, &s);
-	return s;
-}
 
 /* Sends, reads the body to its end. Returns the status, or the error. */
 static int fetch(an_http_client *client, const an_http_request *request)

@@ -1,19 +1,9 @@
 /* The HTTP client over TLS: who is trusted, what ends a body, and what https may lead
  * to. */
-#include "tests/integration/http-peer.h"
+#include "tests/integration/http-client.h"
 #include "tests/support/certs.h"
 
-#include <asyncnet/http_client.h>
-
 static test_certs certs;
-
-static an_http_client_stats stats_of(const an_http_client *client)
-{
-	an_http_client_stats s;
-
-	an_http_client_get_stats(client, &s);
-	return s;
-}
 
 /* A test beside a peer that has the server's certificate, with a context that trusts
  * it. */

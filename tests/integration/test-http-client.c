@@ -1,55 +1,10 @@
-/* The HTTP client beside a peer that sends exactly what it is told: responses,
- * connections, uploads. */
-#include "tests/integration/http-peer.h"
+/* The HTTP client beside a peer that sends exactly what it is told: responses, uploads,
+ * upgrades. */
+#include "tests/integration/http-client.h"
 
-#include <asyncnet/http_client.h>
 #include <strings.h>
 
 /* ---- helpers ----------------------------------------------------------------------- */
-
-/* One request with a client of its own; what the response says goes to the out
- * parameters. */
-static int get_body(an_http_client *client, const char *url, int *ret_status, char *buf,
-		    size_t cap)
-{
-	an_http_response *response;
-	const char *data;
-	size_t len;
-	int r;
-
-	r = an_http_get(client, url, &response);
-	if (r)
-		return r;
-	*ret_status = an_http_response_status(response);
-	r = an_http_response_read_all(response, 0, &data, &len);
-	if (!r && len < cap)
-		memcpy(buf, data, len + 1);
-	an_http_response_free(response);
-	return r;
-}
-
-/* get_body() for those who expect 200 and know the body. */
-static int expect_body(an_http_client *client, const char *url, const char *body)
-{
-	char buf[4096];
-	int status;
-
-	CHECK_EQUAL(get_body(client, url, &status, buf, sizeof(buf)), 0);
-	CHECK_EQUAL(status, 200);
-	if (strcmp(buf, body)) {
-		fprintf(stderr, "the body is \"%s\", not \"%s\"\n", buf, body);
-		return CHECK_FAILED;
-	}
-	return 0;
-}
-
-static an_http_client_stats stats_of(const an_http_client *client)
-{
-	an_http_client_stats s;
-
-	an_http_client_get_stats(client, &s);
-	return s;
-}
 
 static bool has_line(const char *head, const char *line)
 {
@@ -106,43 +61,6 @@ PEER_TEST(a_get_gives_status_headers_and_body, hello)
 	CHECK(has_field(p->heads[0], "User-Agent"));
 	CHECK(!has_field(p->heads[0], "Accept-Encoding"));
 	CHECK(!has_field(p->heads[0], "Content-Length"));
-	return 0;
-}
-
-PEER_TEST(a_connection_is_kept_and_reused, hello_twice)
-{
-	an_http_client *client;
-
-	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
-	CHECK_EQUAL(expect_body(client, p->url, "hello"), 0);
-	CHECK_EQUAL(stats_of(client).idle, 1);
-	CHECK_EQUAL(stats_of(client).lent, 0);
-	CHECK_EQUAL(an_sleep(AN_SECOND), 0);
-	CHECK_EQUAL(expect_body(client, p->url, "again"), 0);
-	CHECK_EQUAL(p->connections, 1);
-	CHECK_EQUAL(stats_of(client).reuses, 1);
-	an_http_client_free(client);
-	return 0;
-}
-
-/* The connection is back as soon as the body has been read, not when the response is
- * freed. */
-PEER_TEST(a_body_read_to_its_end_gives_the_connection_back, hello_twice)
-{
-	an_http_client *client;
-	an_http_response *first;
-	const char *data;
-	size_t len;
-
-	CHECK_EQUAL(an_http_client_new(&(an_http_client_opts){ .max_total = 1 }, &client),
-		    0);
-	CHECK_EQUAL(an_http_get(client, p->url, &first), 0);
-	CHECK_EQUAL(an_http_response_read_all(first, 0, &data, &len), 0);
-	CHECK_EQUAL(expect_body(client, p->url, "again"), 0);
-	CHECK(!strcmp(data, "hello"));
-	an_http_response_free(first);
-	CHECK_EQUAL(p->connections, 1);
-	an_http_client_free(client);
 	return 0;
 }
 
@@ -547,232 +465,6 @@ PEER_TEST(a_server_may_decline_an_upgrade, hello)
 	return 0;
 }
 
-/* ---- kept connections -------------------------------------------------------------- */
-
-static const struct step hello_and_more[] = { EXPECT,
-					      OK("hello"
-						 "HTTP/1.1 200 OK",
-						 5),
-					      END };
-static const struct step hello_then_more[] = { EXPECT, OK("hello", 5), WAIT(1),
-					       SEND("HTTP/1.1 200 OK\r\n\r\n"), END };
-static const struct step hello_then_close[] = { EXPECT, OK("hello", 5), WAIT(1), CLOSE,
-						END };
-
-PEER_TEST(a_connection_with_bytes_nobody_asked_for_is_discarded, hello_and_more,
-	  hello_then_more, hello_then_close, hello)
-{
-	an_http_client *client;
-
-	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
-	CHECK_EQUAL(expect_body(client, p->url, "hello"), 0);
-	CHECK_EQUAL(stats_of(client).idle, 0);
-	for (size_t i = 1; i < 4; i++) {
-		CHECK_EQUAL(expect_body(client, p->url, "hello"), 0);
-		CHECK_EQUAL(p->connections, i + 1);
-		CHECK_EQUAL(stats_of(client).idle, 1);
-		CHECK_EQUAL(stats_of(client).discarded, i - 1);
-		CHECK_EQUAL(an_sleep(2 * AN_SECOND), 0);
-	}
-	CHECK_EQUAL(stats_of(client).reuses, 0);
-	CHECK_EQUAL(stats_of(client).retries, 0);
-	an_http_client_free(client);
-	return 0;
-}
-
-static const struct step hello_timeout[] = {
-	EXPECT,
-	SEND("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nKeep-Alive: max=9, "
-	     "timeout=5\r\n\r\n"),
-	END
-};
-static const struct step hello_10[] = {
-	EXPECT, SEND("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"), END
-};
-static const struct step hello_close[] = {
-	EXPECT, SEND("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
-	END
-};
-
-PEER_TEST(a_connection_is_kept_for_as_long_as_both_sides_allow, hello, hello_timeout,
-	  hello_10, hello_close)
-{
-	an_http_client *client;
-	char buf[10];
-	int status;
-
-	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
-	CHECK_EQUAL(expect_body(client, p->url, "hello"), 0);
-	CHECK_EQUAL(an_sleep(14 * AN_SECOND), 0);
-	CHECK_EQUAL(stats_of(client).idle, 1);
-	CHECK_EQUAL(an_sleep(2 * AN_SECOND), 0);
-	CHECK_EQUAL(stats_of(client).idle, 0);
-	CHECK_EQUAL(get_body(client, p->url, &status, buf, sizeof(buf)), 0);
-	CHECK_EQUAL(an_sleep(3 * AN_SECOND), 0);
-	CHECK_EQUAL(stats_of(client).idle, 1);
-	CHECK_EQUAL(an_sleep(2 * AN_SECOND), 0);
-	CHECK_EQUAL(stats_of(client).idle, 0);
-	for (size_t i = 0; i < 2; i++) {
-		CHECK_EQUAL(get_body(client, p->url, &status, buf, sizeof(buf)), 0);
-		CHECK_EQUAL(stats_of(client).idle, 0);
-	}
-	CHECK_EQUAL(p->connections, 4);
-	an_http_client_free(client);
-	return 0;
-}
-
-/* The server closes just as the second request arrives: nothing can be seen before. */
-static const struct step hello_then_hang_up[] = { EXPECT, OK("hello", 5), EXPECT, CLOSE,
-						  END };
-static const struct step hello_then_reset[] = { EXPECT, OK("hello", 5), EXPECT, RESET,
-						END };
-static const struct step hello_then_half[] = { EXPECT,		 OK("hello", 5), EXPECT,
-					       SEND("HTTP/1.1"), CLOSE,		 END };
-
-PEER_TEST(an_idempotent_request_is_sent_again_when_a_kept_connection_is_dead,
-	  hello_then_hang_up, hello_then_reset, hello)
-{
-	an_http_client *client;
-
-	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
-	CHECK_EQUAL(expect_body(client, p->url, "hello"), 0);
-	CHECK_EQUAL(expect_body(client, p->url, "hello"), 0);
-	CHECK_EQUAL(expect_body(client, p->url, "hello"), 0);
-	CHECK_EQUAL(stats_of(client).retries, 2);
-	CHECK_EQUAL(p->connections, 3);
-	an_http_client_free(client);
-	return 0;
-}
-
-/* One POST on a kept connection that dies under it. */
-static int post_on_dead(struct peer *p, const an_http_client_opts *opts,
-			const an_http_request *request)
-{
-	an_http_request q = *request;
-	an_http_response *response;
-	an_http_client *client;
-	int r;
-
-	q.url = p->url;
-	CHECK_EQUAL(an_http_client_new(opts, &client), 0);
-	CHECK_EQUAL(expect_body(client, p->url, "hello"), 0);
-	r = an_http_send(client, &q, &response);
-	if (!r)
-		an_http_response_free(response);
-	CHECK_EQUAL(stats_of(client).lent, 0);
-	an_http_client_free(client);
-	return r;
-}
-
-PEER_TEST(what_might_have_been_done_is_not_sent_again, hello_then_hang_up,
-	  hello_then_hang_up, hello, hello_then_half, hello_then_hang_up)
-{
-	CHECK_EQUAL(
-		post_on_dead(p, NULL, &(an_http_request){ .body = "x", .body_len = 1 }),
-		AN_ERR_EOF);
-	CHECK_EQUAL(
-		post_on_dead(
-			p, NULL,
-			&(an_http_request){
-				.body = "x",
-				.body_len = 1,
-				.headers = (an_http_header[]){ { "Idempotency-Key", "7" },
-							       { NULL, NULL } } }),
-		0);
-	/* An answer had begun. */
-	CHECK_EQUAL(post_on_dead(p, NULL, &(an_http_request){ .method = "GET" }),
-		    AN_ERR_TRUNCATED);
-	CHECK_EQUAL(post_on_dead(p, &(an_http_client_opts){ .no_retry = true },
-				 &(an_http_request){ .method = "GET" }),
-		    AN_ERR_EOF);
-	CHECK_EQUAL(p->connections, 5);
-	return 0;
-}
-
-static const struct step hang_up[] = { EXPECT, CLOSE, END };
-
-PEER_TEST(a_fresh_connection_that_dies_is_no_reason_to_retry, hang_up, hello)
-{
-	an_http_client *client;
-	an_http_response *response;
-
-	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
-	CHECK_EQUAL(an_http_get(client, p->url, &response), AN_ERR_EOF);
-	CHECK_EQUAL(an_http_client_error(client)->phase, AN_HTTP_PHASE_FIRST_BYTE);
-	CHECK_EQUAL(p->connections, 1);
-	an_http_client_free(client);
-	return 0;
-}
-
-/* ---- permits ----------------------------------------------------------------------- */
-
-struct queue_test {
-	an_http_client *client;
-	const char *url;
-	int order[3], next;
-};
-
-struct queue_member {
-	struct queue_test *test;
-	int index;
-};
-
-static int queue_member_task(void *arg)
-{
-	struct queue_member *m = arg;
-	int r = expect_body(m->test->client, m->test->url, "again");
-
-	m->test->order[m->test->next++] = m->index;
-	return r;
-}
-
-static const struct step three[] = { EXPECT,	     OK("again", 5),
-				     EXPECT,	     WAIT(1),
-				     OK("again", 5), EXPECT,
-				     OK("again", 5), END };
-
-PEER_TEST(requests_wait_for_a_connection_first_come_first_served, three)
-{
-	struct queue_test test = { .url = p->url };
-	struct queue_member members[3];
-	an_group group;
-
-	CHECK_EQUAL(an_http_client_new(&(an_http_client_opts){ .max_per_host = 1 },
-				       &test.client),
-		    0);
-	an_group_begin(&group);
-	for (int i = 0; i < 3; i++) {
-		members[i] = (struct queue_member){ &test, i };
-		an_group_fail(&group,
-			      an_group_spawn(&group, queue_member_task, &members[i]));
-	}
-	CHECK_EQUAL(an_group_end(&group), 0);
-	for (int i = 0; i < 3; i++)
-		CHECK_EQUAL(test.order[i], i);
-	CHECK_EQUAL(p->connections, 1);
-	CHECK_EQUAL(stats_of(test.client).waiting, 0);
-	an_http_client_free(test.client);
-	return 0;
-}
-
-PEER_TEST(no_more_connections_are_kept_than_allowed, hello, hello, hello)
-{
-	an_http_response *responses[3];
-	an_http_client *client;
-
-	CHECK_EQUAL(an_http_client_new(&(an_http_client_opts){ .max_idle = 2 }, &client),
-		    0);
-	for (size_t i = 0; i < 3; i++)
-		CHECK_EQUAL(an_http_get(client, p->url, &responses[i]), 0);
-	CHECK_EQUAL(stats_of(client).lent, 3);
-	for (size_t i = 0; i < 3; i++)
-		an_http_response_free(responses[i]);
-	CHECK_EQUAL(stats_of(client).idle, 2);
-	CHECK_EQUAL(stats_of(client).discarded, 1);
-	an_http_client_free(client);
-	return 0;
-}
-
 /* ---- request bodies ---------------------------------------------------------------- */
 
 static const struct step take_5[] = { EXPECT, BODY(5), OK("done", 4),
@@ -946,8 +638,6 @@ TASK_TEST(requests_that_must_not_be_sent_are_refused)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_get_gives_status_headers_and_body),
-	cmocka_unit_test(a_connection_is_kept_and_reused),
-	cmocka_unit_test(a_body_read_to_its_end_gives_the_connection_back),
 	cmocka_unit_test(a_response_freed_early_closes_its_connection),
 	cmocka_unit_test(a_response_freed_with_its_rest_here_keeps_its_connection),
 	cmocka_unit_test(a_client_freed_with_a_response_open_lets_it_be_read),
@@ -961,14 +651,6 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(interim_answers_are_passed_over_within_reason),
 	cmocka_unit_test(an_upgrade_hands_the_stream_over_with_what_came_behind),
 	cmocka_unit_test(a_server_may_decline_an_upgrade),
-	cmocka_unit_test(a_connection_with_bytes_nobody_asked_for_is_discarded),
-	cmocka_unit_test(a_connection_is_kept_for_as_long_as_both_sides_allow),
-	cmocka_unit_test(
-		an_idempotent_request_is_sent_again_when_a_kept_connection_is_dead),
-	cmocka_unit_test(what_might_have_been_done_is_not_sent_again),
-	cmocka_unit_test(a_fresh_connection_that_dies_is_no_reason_to_retry),
-	cmocka_unit_test(requests_wait_for_a_connection_first_come_first_served),
-	cmocka_unit_test(no_more_connections_are_kept_than_allowed),
 	cmocka_unit_test(bodies_of_known_length_are_sent_with_it),
 	cmocka_unit_test(a_body_of_unknown_length_is_sent_in_chunks),
 	cmocka_unit_test(a_body_that_is_not_as_long_as_announced_is_an_error),
