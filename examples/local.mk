@@ -41,3 +41,7 @@ examples/notes/page.h: $(srcdir)/%D%/notes/page.html
 examples/notes/microservice-status.$(OBJEXT): examples/notes/page.h
 CLEANFILES += examples/notes/page.h
 EXTRA_DIST += %D%/demo.sh %D%/notes/page.html
+
+noinst_PROGRAMS += examples/http_echo
+examples_http_echo_SOURCES = %D%/http_echo.c
+examples_http_echo_LDADD = libasyncnet.la

@@ -38,7 +38,8 @@ tests_integration_test_http_client_tls_SOURCES = \
 tests_integration_test_http_client_tls_CFLAGS = $(TEST_CFLAGS)
 tests_integration_test_http_client_tls_LDADD = $(TEST_LIBS)
 
-# Programs of examples/ beside real servers.
+# Programs of examples/ beside real servers and clients.
+dist_check_SCRIPTS += %D%/http-echo-curl.sh
 dist_check_SCRIPTS += %D%/downloader-nginx.sh
 
 check_PROGRAMS += \
