@@ -1,11 +1,12 @@
-/* An HTTP server that sends each request's body back, as it comes, with the library's defaults.
+/* An HTTP server that sends each request's body back, as it comes, with the library's
+ * defaults.
  *
  *	http_echo --listen 127.0.0.1:8080
  *
- * Any method, any path. The answer is 200 with the request's Content-Type and its body: of the same
- * length where the request announced one, else in chunks. A request without a body gets an empty one.
- * Port 0 lets the system choose. When it is ready it prints "listening on HOST:PORT". SIGINT and
- * SIGTERM drain it: requests in flight are finished.
+ * Any method, any path. The answer is 200 with the request's Content-Type and its body:
+ * of the same length where the request announced one, else in chunks. A request without a
+ * body gets an empty one. Port 0 lets the system choose. When it is ready it prints
+ * "listening on HOST:PORT". SIGINT and SIGTERM drain it: requests in flight are finished.
  */
 #include <asyncnet/asyncnet.h>
 

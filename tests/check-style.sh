@@ -35,4 +35,10 @@ tap 'no path of a machine' "$(
     grep -nE '(^|[^a-zA-Z0-9_.$}/-])/(work|root|home)/' $sources $others |
         grep -v '^tests/check-style.sh:' | head -n 50
 )"
+# A file that no local.mk names is missing from the tarball, which "make distcheck" finds much later.
+tap 'every source file is named by the build' "$(
+    for f in $(find src include tests examples bench -name '*.[chS]' | sort); do
+        grep -qF "$f" "$top_builddir/Makefile" || echo "$f"
+    done
+)"
 tap_end

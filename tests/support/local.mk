@@ -1,5 +1,12 @@
 # What test programs share. Built for "make check" alone.
 check_LTLIBRARIES += libtest-support.la
-libtest_support_la_SOURCES = %D%/certs.c %D%/certs.h %D%/fail-alloc.c %D%/fail-alloc.h %D%/program.h
+libtest_support_la_SOURCES = \
+	%D%/cancel.h \
+	%D%/certs.c \
+	%D%/certs.h \
+	%D%/fail-alloc.c \
+	%D%/fail-alloc.h \
+	%D%/program.h \
+	%D%/run.h
 libtest_support_la_CFLAGS = $(AN_CFLAGS)
 EXTRA_DIST += %D%/nginx.sh %D%/ws-peer.py %D%/under-valgrind.sh

@@ -722,7 +722,8 @@ TASK_TEST(an_idle_connection_holds_no_buffer)
 
 /* ---- memory that fails ---------------------------------------------------------- */
 
-/* A short life, any allocation of which may fail. Whatever comes of it, all is given back. */
+/* A short life, any allocation of which may fail. Whatever comes of it, all is given
+ * back. */
 static int short_life(void)
 {
 	static char data[5000];
