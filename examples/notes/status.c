@@ -49,7 +49,7 @@ static void gauge(struct text *t, const char *name, const char *kind, uint64_t v
 static void http_metrics(struct text *t, const an_http_server *server)
 {
 	an_http_server_stats s;
-	char name[32];
+	char name[40];
 
 	an_http_server_get_stats(server, &s);
 	gauge(t, "http_connections", "gauge", s.connections);

@@ -52,3 +52,10 @@ tests_integration_test_ws_peer_CFLAGS = $(TEST_CFLAGS)
 tests_integration_test_ws_peer_LDADD = $(TEST_LIBS)
 tests_integration_test_ws_conformance_CFLAGS = $(TEST_CFLAGS)
 tests_integration_test_ws_conformance_LDADD = $(TEST_LIBS)
+
+if HAVE_JANSSON
+noinst_PROGRAMS += tests/integration/notes-load
+tests_integration_notes_load_SOURCES = %D%/notes-load.c
+tests_integration_notes_load_LDADD = libasyncnet.la
+endif
+dist_check_SCRIPTS += %D%/microservice.sh
