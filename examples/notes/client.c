@@ -83,7 +83,8 @@ static json_int_t note_id(json_t *note)
 
 /* ---- the feed ---------------------------------------------------------------------- */
 
-/* Waits for the event `kind` of the note; others are passed over. */
+/* Waits for the event `kind` of the note; others are passed over. A reset says that it may have been
+ * missed while the instance had lost its database: then there is nothing to wait for. */
 AN_SUSPENDS static int expect_event(struct check *c, const char *kind, json_int_t id)
 {
 	an_ws_message message;
@@ -103,7 +104,8 @@ AN_SUSPENDS static int expect_event(struct check *c, const char *kind, json_int_
 		of = strcmp(name, "delete") == 0
 			     ? note_id(event)
 			     : note_id(json_object_get(event, "note"));
-		found = of == id && strcmp(name, kind) == 0;
+		found = (of == id && strcmp(name, kind) == 0) ||
+			strcmp(name, "reset") == 0;
 		json_decref(event);
 		if (found)
 			return 0;
