@@ -33,6 +33,7 @@ static void free_shared(void *arg)
 	an__ws_shared *shared = arg;
 
 	an_tls_free(shared->tls);
+	free(shared->spare.data);
 	free(shared);
 }
 
@@ -82,6 +83,7 @@ int an__ws_new(an_stream *stream, bool client, const char *protocol,
 	}
 	take_limits(opts, &limits);
 	an__ws_session_init(&ws->session, client, &limits, &shared->random);
+	ws->session.spare = &shared->spare;
 	an_mutex_init(&ws->writer);
 	r = an__ws_keepalive_start(ws, opts);
 	if (r < 0)

@@ -41,6 +41,7 @@ struct an_ws {
 /* What all connections of a loop share. */
 typedef struct an__ws_shared {
 	an__ws_random random;
+	an__ws_spare spare;
 	an_tls *tls; /* trusts the system's roots; made when it is first needed */
 } an__ws_shared;
 

@@ -16,8 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEEP_MAX 65536	/* a larger buffer is freed with its message */
-#define FIRST_ROOM 4096 /* the least that a buffer begins with */
+#define KEEP_MAX 65536	    /* a larger buffer is freed with its message */
+#define SPARE_MAX (4 << 20) /* a larger one is not kept as the spare */
+#define FIRST_ROOM 4096	    /* the least that a buffer begins with */
 
 static const uint8_t nothing[1];
 
@@ -34,7 +35,14 @@ void an__ws_session_init(an__ws_session *s, bool client, const an__ws_limits *li
 
 static void free_message(an__ws_session *s)
 {
-	free(s->message);
+	an__ws_spare *spare = s->spare;
+
+	if (spare && s->cap > KEEP_MAX && s->cap <= SPARE_MAX && s->cap > spare->cap) {
+		free(spare->data);
+		*spare = (an__ws_spare){ s->message, s->cap };
+	} else {
+		free(s->message);
+	}
 	s->message = NULL;
 	s->len = s->cap = 0;
 	s->delivered = false;
@@ -239,6 +247,22 @@ static int on_whole(an__ws_session *s, uint8_t *data, an__ws_event *ret)
 	return AN__WS_MESSAGE;
 }
 
+/* Goes on in the spare buffer, if there is one that is large enough and worth it. */
+static bool take_spare(an__ws_session *s, size_t need)
+{
+	an__ws_spare *spare = s->spare;
+
+	if (!spare || need <= KEEP_MAX || spare->cap < need)
+		return false;
+	if (s->len)
+		memcpy(spare->data, s->message, s->len);
+	free(s->message);
+	s->message = spare->data;
+	s->cap = spare->cap;
+	*spare = (an__ws_spare){ 0 };
+	return true;
+}
+
 /* Room for `more` bytes of the open frame. A buffer is at most twice what was received,
  * or FIRST_ROOM; and never larger than the message is known to become. */
 static int reserve(an__ws_session *s, size_t more)
@@ -247,7 +271,7 @@ static int reserve(an__ws_session *s, size_t more)
 	uint64_t most = s->frame.fin ? s->len + s->left : s->limits.message;
 	uint8_t *p;
 
-	if (need <= s->cap)
+	if (need <= s->cap || take_spare(s, need))
 		return 0;
 	if (cap < FIRST_ROOM)
 		cap = FIRST_ROOM;

@@ -32,6 +32,13 @@ typedef struct an__ws_limits {
 	unsigned fragments; /* of one message */
 } an__ws_limits;
 
+/* A large buffer that no message needs now, kept for the next that does: without it, each
+ * message of a MiB would cost the faults of its pages. Zero is none. */
+typedef struct an__ws_spare {
+	uint8_t *data;
+	size_t cap;
+} an__ws_spare;
+
 enum an__ws_event_kind {
 	AN__WS_NONE, /* more bytes are needed */
 	AN__WS_MESSAGE,
@@ -49,6 +56,7 @@ typedef struct an__ws_event {
 typedef struct an__ws_session {
 	an__ws_engine *engine; /* NULL while there is nothing that it must remember */
 	an__ws_random *random;
+	an__ws_spare *spare; /* shared, borrowed; NULL: none is kept */
 	an__ws_limits limits;
 	an__ws_output output;
 

@@ -463,6 +463,55 @@ static void memory_follows_what_was_received(void **state)
 	an__ws_session_done(&session);
 }
 
+/* Takes one binary message of `len` bytes of `letter` and looks at it. */
+static void take_large(an__ws_session *session, size_t len, char letter)
+{
+	static uint8_t bytes[300000];
+	an__ws_event e;
+	size_t n = an__ws_frame_encode(bytes, AN__WS_OP_BINARY, len,
+				       (const uint8_t *)"\0\0\0");
+	size_t used;
+
+	memset(bytes + n, letter, len);
+	assert_int_equal(an__ws_session_feed(session, bytes, n + len / 2, &used, &e),
+			 AN__WS_NONE);
+	assert_int_equal(used, n + len / 2);
+	assert_int_equal(
+		an__ws_session_feed(session, bytes + used, len - len / 2, &used, &e),
+		AN__WS_MESSAGE);
+	assert_int_equal(e.len, len);
+	for (size_t i = 0; i < len; i++)
+		assert_int_equal(e.data[i], letter);
+	an__ws_session_trim(session);
+	assert_null(session->message);
+}
+
+static void one_large_buffer_is_kept_for_all(void **state)
+{
+	static const an__ws_limits large = { .message = 1 << 20, .fragments = 8 };
+	static an__ws_random random;
+	an__ws_session one, two;
+	an__ws_spare spare = { 0 };
+	uint8_t *kept;
+
+	(void)state;
+	an__ws_session_init(&one, false, &large, &random);
+	an__ws_session_init(&two, false, &large, &random);
+	one.spare = two.spare = &spare;
+	take_large(&one, 60000, 'a');
+	assert_null(spare.data);
+	take_large(&one, 200000, 'b');
+	kept = spare.data;
+	assert_non_null(kept);
+	take_large(&two, 150000, 'c');
+	assert_ptr_equal(spare.data, kept);
+	take_large(&two, 290000, 'd');
+	assert_true(spare.cap >= 290000);
+	an__ws_session_done(&one);
+	an__ws_session_done(&two);
+	free(spare.data);
+}
+
 static void an_idle_session_holds_nothing(void **state)
 {
 	static an__ws_random random;
@@ -864,6 +913,7 @@ static const struct CMUnitTest tests[] = {
 		an_announced_length_above_the_limit_is_refused_without_its_bytes),
 	cmocka_unit_test(endless_fragments_are_1008),
 	cmocka_unit_test(memory_follows_what_was_received),
+	cmocka_unit_test(one_large_buffer_is_kept_for_all),
 	cmocka_unit_test(an_idle_session_holds_nothing),
 	cmocka_unit_test(a_long_payload_can_be_read_into_its_place),
 	cmocka_unit_test(a_long_ping_is_answered_with_all_of_it),
