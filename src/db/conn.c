@@ -507,8 +507,10 @@ int an__pg_call_begin(an_pg_conn *c)
 
 	while (!r && is_open(c) && c->cleaning)
 		r = an__wait(&w, &c->clean);
-	if (r < 0)
+	if (r < 0) {
+		an__pg_error_set(&c->error, r, AN_PG_SENT_NO, "", an_strerror(r));
 		return r;
+	}
 	if (c->in_call)
 		return -EBUSY;
 	if (c->state != AN__PG_READY) {

@@ -715,6 +715,7 @@ const an_pg_error *an_pg_pool_error(const an_pg_pool *p)
 int an_pg_pool_query(an_pg_pool *p, const char *sql, const an_pg_params *params,
 		     an_pg_result **ret)
 {
+	unsigned tries = p->opts.max_size + 1; /* all of them may have died at once */
 	an_pg_conn *c;
 	bool again;
 	int r;
@@ -728,7 +729,7 @@ int an_pg_pool_query(an_pg_pool *p, const char *sql, const an_pg_params *params,
 		if (r < 0)
 			p->error = c->error;
 		an_pg_release(c);
-	} while (again);
+	} while (again && --tries);
 	return r;
 }
 
