@@ -178,7 +178,7 @@ int an__pg_connect(an_pg_conn *c);
 typedef struct an__pg_local {
 	/* PQcancel() calls on worker threads, which may hang there */
 	an_semaphore cancels;
-	an__list conns;	 /* all of them */
+	an__list conns; /* all of them */
 	an__list pools;
 	an__list listeners;
 } an__pg_local;
