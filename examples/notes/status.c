@@ -104,8 +104,8 @@ static int page(an_http_exchange *x, void *arg)
 	static const an_http_header headers[] = {
 		{ "content-type", "text/html; charset=utf-8" },
 		{ "content-security-policy",
-		  "default-src 'self'; script-src 'unsafe-inline'; style-src "
-		  "'unsafe-inline'" },
+		  "default-src 'self'; script-src 'unsafe-inline'; "
+		  "style-src 'unsafe-inline'; img-src data:" },
 		{ "cache-control", "no-cache" },
 		{ NULL, NULL },
 	};
