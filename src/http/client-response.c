@@ -293,7 +293,8 @@ void an__http_response_begin(an__http_call *c)
 	an__http_body_init(&resp->body, framing,
 			   head->content_length > 0 ? (uint64_t)head->content_length : 0,
 			   &resp->trailers);
-	resp->reusable = head->keep_alive && c->sent && framing != AN__HTTP_UNTIL_CLOSE;
+	resp->reusable = head->keep_alive && c->sent && head->status != 101 &&
+			 framing != AN__HTTP_UNTIL_CLOSE;
 	resp->length = framing == AN__HTTP_LENGTH ? head->content_length : -1;
 	if (framing == AN__HTTP_NO_BODY)
 		resp->length = head->content_length > 0 && !strcmp(c->method, "HEAD")
@@ -427,8 +428,10 @@ ssize_t an_http_response_read(an_http_response *resp, void *buf, size_t cap)
 
 	if (n || !cap)
 		return n;
-	if (resp->state != AN__RESPONSE_OPEN)
-		return resp->state == AN__RESPONSE_FAILED ? resp->error.code : 0;
+	if (resp->state == AN__RESPONSE_FAILED)
+		return resp->error.code;
+	if (resp->state != AN__RESPONSE_OPEN || resp->head.status == 101)
+		return 0;
 	if (cap > INT_MAX)
 		cap = INT_MAX;
 	do {

@@ -16,6 +16,7 @@ nginx() {
 }
 clean_up() {
     [ -z "${slow_pid-}" ] || kill "$slow_pid" 2>/dev/null
+    [ -z "${cutter_pid-}" ] || kill "$cutter_pid" 2>/dev/null
     nginx stop "$dir/nginx"
     rm -rf "$dir"
 }
@@ -178,6 +179,32 @@ head -c 1000 /dev/zero >three.bin.part
 expect 'a part without a validator is thrown away' 0 \
     "$downloader" -C - -o three.bin "$http/three.bin"
 same 'it is complete' three.bin
+
+# ---- trying again ----------------------------------------------------------------------
+
+if command -v python3 >/dev/null; then
+    mkfifo "$dir/port"
+    python3 "$top_srcdir/tests/integration/cutting-server.py" "$www/three.bin" \
+        "$dir/cuts" >"$dir/port" 2>/dev/null &
+    cutter_pid=$!
+    read -r port <"$dir/port"
+    expect 'a download that is cut goes on by itself' 0 \
+        "$downloader" -o three.bin "http://127.0.0.1:$port/three.bin"
+    tap 'from where it was cut' \
+        "$(printf '200 0 None\n206 1000000 "strong-1"\n' | diff - "$dir/cuts")"
+    same 'it is complete' three.bin
+    expect 'without tries left it is 18' 18 \
+        "$downloader" --retry 0 -o three.bin "http://127.0.0.1:$port/other.bin"
+    tap 'and the part stays' "$(stat -c %s three.bin.part | grep -v '^1000000$')"
+    rm -f three.bin*
+    expect 'a busy server is asked again' 0 \
+        "$downloader" -o three.bin "http://127.0.0.1:$port/busy/three.bin"
+    same 'and gives the file' three.bin
+    kill $cutter_pid
+    cutter_pid=
+else
+    echo '# python3 is not there: the downloads that are cut were left out'
+fi
 
 # ---- failures --------------------------------------------------------------------------
 

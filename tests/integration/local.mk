@@ -41,6 +41,7 @@ tests_integration_test_http_client_tls_LDADD = $(TEST_LIBS)
 # Programs of examples/ beside real servers and clients.
 dist_check_SCRIPTS += %D%/http-echo-curl.sh
 dist_check_SCRIPTS += %D%/downloader-nginx.sh
+EXTRA_DIST += %D%/cutting-server.py
 
 check_PROGRAMS += \
 	tests/integration/test-ws \

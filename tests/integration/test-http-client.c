@@ -444,6 +444,30 @@ PEER_TEST(an_upgrade_hands_the_stream_over_with_what_came_behind, upgrade, hello
 	return 0;
 }
 
+PEER_TEST(an_upgraded_connection_that_nobody_takes_is_closed, upgrade, hello)
+{
+	an_http_client *client;
+	an_http_response *response;
+	const char *data;
+	size_t len;
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(
+		an_http_send(client,
+			     &(an_http_request){ .url = p->url, .upgrade = "websocket" },
+			     &response),
+		0);
+	CHECK_EQUAL(an_http_response_read_all(response, 0, &data, &len), 0);
+	CHECK_EQUAL(len, 0);
+	CHECK_EQUAL(stats_of(client).lent, 1);
+	an_http_response_free(response);
+	CHECK_EQUAL(stats_of(client).lent, 0);
+	CHECK_EQUAL(stats_of(client).idle, 0);
+	CHECK_EQUAL(expect_body(client, p->url, "hello"), 0);
+	an_http_client_free(client);
+	return 0;
+}
+
 PEER_TEST(a_server_may_decline_an_upgrade, hello)
 {
 	an_http_client *client;
@@ -650,6 +674,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_head_without_end_is_a_limit_error),
 	cmocka_unit_test(interim_answers_are_passed_over_within_reason),
 	cmocka_unit_test(an_upgrade_hands_the_stream_over_with_what_came_behind),
+	cmocka_unit_test(an_upgraded_connection_that_nobody_takes_is_closed),
 	cmocka_unit_test(a_server_may_decline_an_upgrade),
 	cmocka_unit_test(bodies_of_known_length_are_sent_with_it),
 	cmocka_unit_test(a_body_of_unknown_length_is_sent_in_chunks),
