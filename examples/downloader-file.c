@@ -1,9 +1,8 @@
 /* The file on disk. See downloader.h.
  *
- * System calls on files block, so they are made on the library's worker threads:
- * an_offload() hands a function over and parks the task until it has returned. Each
- * operation here is such a function over a `struct work`, and a short one in front that
- * awaits it. Only one is under way for an output at any time, so nothing needs a lock.
+ * Files block, so the library's an_file calls run on worker threads while the task is
+ * parked; so does the hashing, by an_offload(). What never blocks (a lock that is tried,
+ * an unlink while closing) is called as it is.
  *
  * Until it is complete a file is called PATH.part; PATH.part.meta says what it is a part
  * of:
@@ -17,7 +16,6 @@
 #include "downloader.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <libgen.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -25,32 +23,44 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-enum { READ_BACK = 256 * 1024 }; /* bytes at a time when a part is hashed again */
+enum {
+	READ_BACK = 256 * 1024, /* bytes at a time when a part is hashed again */
+	META_MAX = 9 * 1024,	/* a URL, a validator */
+};
 
 struct output {
 	char *path, *part, *meta, *url;
-	int fd;
+	an_file *file;
 	int64_t size;
 	struct validator validator;
 	EVP_MD_CTX *digest; /* NULL: not wanted */
 	bool finished;
 };
 
-/* One operation, on its way to a worker thread. */
-struct work {
-	struct output *o;
-	bool resume;
-	const struct validator *validator;
-	int64_t length;
-	const char *data;
+/* ---- the digest -------------------------------------------------------------------- */
+
+struct hashing {
+	EVP_MD_CTX *digest;
+	const void *data;
 	size_t len;
-	const char *sha256;
 };
 
-/* ---- on a worker thread ------------------------------------------------------------ */
+/* On a worker thread: a block takes as long as many a small answer of other tasks. */
+static int hash_work(void *arg)
+{
+	struct hashing *h = arg;
+
+	return EVP_DigestUpdate(h->digest, h->data, h->len) ? 0 : -ENOMEM;
+}
+
+static int digest_add(struct output *o, const void *data, size_t len)
+{
+	struct hashing h = { o->digest, data, len };
+
+	return o->digest ? an_offload(hash_work, &h, NULL) : 0;
+}
 
 static int digest_begin(struct output *o)
 {
@@ -61,161 +71,20 @@ static int digest_begin(struct output *o)
 /* Reads the part again so that the digest covers it. */
 static int digest_what_is_there(struct output *o)
 {
-	char *buf;
-	ssize_t n = 1;
-	int r = 0;
+	char *buf = o->digest ? malloc(READ_BACK) : NULL;
+	int r = !o->digest || buf ? 0 : -ENOMEM;
 
-	if (!o->digest || !o->size)
-		return 0;
-	buf = malloc(READ_BACK);
-	if (!buf)
-		return -ENOMEM;
-	for (int64_t at = 0; at < o->size && n > 0 && !r; at += n) {
-		n = pread(o->fd, buf, READ_BACK, at);
-		if (n <= 0)
-			r = n < 0 ? -errno : -EIO;
-		else if (!EVP_DigestUpdate(o->digest, buf, (size_t)n))
-			r = -ENOMEM;
+	for (int64_t at = 0; buf && !r && at < o->size;) {
+		ssize_t n = an_file_pread(o->file, buf, READ_BACK, at);
+
+		r = n > 0 ? digest_add(o, buf, (size_t)n) : n < 0 ? (int)n : -EIO;
+		at += n;
 	}
 	free(buf);
 	return r;
 }
 
-/* Whether the part belongs to this URL and can be continued; fetches its validator. */
-static bool read_meta(struct output *o)
-{
-	FILE *f = fopen(o->meta, "re");
-	char *line = NULL;
-	size_t room = 0;
-	ssize_t n;
-	bool good = false;
-
-	if (!f)
-		return false;
-	n = getline(&line, &room, f);
-	if (n > 0 && (size_t)n == strlen(o->url) + 1 &&
-	    !strncmp(line, o->url, (size_t)n - 1)) {
-		n = getline(&line, &room, f);
-		if (n > 1 && (size_t)n <= sizeof(o->validator.text)) {
-			memcpy(o->validator.text, line, (size_t)n - 1);
-			o->validator.text[n - 1] = 0;
-			good = true;
-		}
-	}
-	free(line);
-	fclose(f);
-	return good;
-}
-
-static int write_meta(struct output *o)
-{
-	FILE *f;
-	int r;
-
-	if (!*o->validator.text)
-		return unlink(o->meta) && errno != ENOENT ? -errno : 0;
-	f = fopen(o->meta, "we");
-	if (!f)
-		return -errno;
-	r = fprintf(f, "%s\n%s\n", o->url, o->validator.text) < 0 ? -errno : 0;
-	if (fclose(f) && !r)
-		r = -errno;
-	return r;
-}
-
-/* The part as it is now counts for nothing. */
-static int empty(struct output *o)
-{
-	o->size = 0;
-	o->validator.text[0] = 0;
-	if (ftruncate(o->fd, 0))
-		return -errno;
-	return digest_begin(o);
-}
-
-/* Two downloads into one file would mix, so it is locked; the lock goes with the
- * descriptor. Between open and lock another download may have completed the file and
- * given it its name: then what was opened is not the part any more. */
-static int open_locked(struct output *o)
-{
-	struct stat opened, named;
-
-	for (;;) {
-		o->fd = open(o->part, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-		if (o->fd < 0)
-			return -errno;
-		if (flock(o->fd, LOCK_EX | LOCK_NB))
-			return errno == EWOULDBLOCK ? -EBUSY : -errno;
-		if (fstat(o->fd, &opened))
-			return -errno;
-		o->size = opened.st_size;
-		if (!stat(o->part, &named) && named.st_ino == opened.st_ino &&
-		    named.st_dev == opened.st_dev)
-			return 0;
-		close(o->fd);
-	}
-}
-
-static int open_work(void *arg)
-{
-	struct work *w = arg;
-	struct output *o = w->o;
-	int r = open_locked(o);
-
-	if (r)
-		return r;
-	if (!w->resume || !o->size || !read_meta(o))
-		return empty(o);
-	r = digest_begin(o);
-	return r ? r : digest_what_is_there(o);
-}
-
-static int restart_work(void *arg)
-{
-	struct work *w = arg;
-	struct output *o = w->o;
-	int r = empty(o);
-
-	if (r)
-		return r;
-	o->validator = *w->validator;
-	return write_meta(o);
-}
-
-/* The size must stay what has really come, for the resume: so not posix_fallocate(),
- * which changes it. Not every file system can reserve. */
-static int reserve_work(void *arg)
-{
-	struct work *w = arg;
-
-	if (w->length > 0 && fallocate(w->o->fd, FALLOC_FL_KEEP_SIZE, 0, w->length) &&
-	    (errno == ENOSPC || errno == EDQUOT || errno == EFBIG))
-		return -errno;
-	return 0;
-}
-
-static int write_work(void *arg)
-{
-	struct work *w = arg;
-	struct output *o = w->o;
-
-	if (o->digest && !EVP_DigestUpdate(o->digest, w->data, w->len))
-		return -ENOMEM;
-	while (w->len) {
-		ssize_t n = pwrite(o->fd, w->data, w->len, o->size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		o->size += n;
-		w->data += n;
-		w->len -= (size_t)n;
-	}
-	return 0;
-}
-
-static int check_digest(struct output *o, const char *sha256)
+static int digest_check(struct output *o, const char *sha256)
 {
 	unsigned char sum[EVP_MAX_MD_SIZE];
 	char text[2 * sizeof(sum) + 1];
@@ -230,47 +99,117 @@ static int check_digest(struct output *o, const char *sha256)
 	return strcasecmp(text, sha256) ? -EBADMSG : 0;
 }
 
-/* The folder's entry must reach the disk, too, or a crash could take the new name
- * away. */
-static int sync_folder(const char *path)
-{
-	char *copy = strdup(path);
-	int fd, r = 0;
+/* ---- PATH.part.meta ---------------------------------------------------------------- */
 
-	if (!copy)
+/* Two lines: ours, and the validator. Returns whether they are that. */
+static bool parse_meta(struct output *o, char *text)
+{
+	char *url_end = strchr(text, '\n');
+	char *end = url_end ? strchr(url_end + 1, '\n') : NULL;
+
+	if (!end || end == url_end + 1 ||
+	    (size_t)(end - url_end) > sizeof(o->validator.text))
+		return false;
+	*url_end = *end = 0;
+	if (strcmp(text, o->url))
+		return false;
+	strcpy(o->validator.text, url_end + 1);
+	return true;
+}
+
+/* Whether the part belongs to this URL and can be continued; fetches its validator. */
+static bool read_meta(struct output *o)
+{
+	char *text = malloc(META_MAX);
+	an_file *f = NULL;
+	ssize_t n = -ENOMEM;
+
+	if (text)
+		n = an_file_open(o->meta, O_RDONLY, 0, &f);
+	if (!n)
+		n = an_file_pread(f, text, META_MAX - 1, 0);
+	an_file_close(f);
+	if (n >= 0)
+		text[n] = 0;
+	n = n > 0 && parse_meta(o, text);
+	free(text);
+	return n;
+}
+
+static int write_meta(struct output *o)
+{
+	an_file *f;
+	char *text;
+	int r, len;
+
+	if (!*o->validator.text) {
+		r = an_path_unlink(o->meta);
+		return r == -ENOENT ? 0 : r;
+	}
+	len = asprintf(&text, "%s\n%s\n", o->url, o->validator.text);
+	if (len < 0)
 		return -ENOMEM;
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || (fsync(fd) && errno != EINVAL))
-		r = -errno;
-	if (fd >= 0)
-		close(fd);
-	free(copy);
+	r = an_file_open(o->meta, O_WRONLY | O_CREAT | O_TRUNC, 0666, &f);
+	if (!r) {
+		r = an_file_pwrite(f, text, (size_t)len, 0);
+		an_file_close(f);
+	}
+	free(text);
 	return r;
 }
 
-static int finish_work(void *arg)
-{
-	struct work *w = arg;
-	struct output *o = w->o;
-	int r = check_digest(o, w->sha256);
+/* ---- PATH.part --------------------------------------------------------------------- */
 
-	if (r == -EBADMSG) { /* wrong bytes must not be continued either */
-		unlink(o->part);
-		unlink(o->meta);
-		o->finished = true;
-	}
-	if (r)
-		return r;
-	if (ftruncate(o->fd, o->size) || fsync(o->fd)) /* gives reserved room back */
-		return -errno;
-	if (rename(o->part, o->path))
-		return -errno;
-	o->finished = true;
-	unlink(o->meta);
-	return sync_folder(o->path);
+/* The part as it is now counts for nothing. */
+static int empty(struct output *o)
+{
+	int r = an_file_truncate(o->file, 0);
+
+	o->size = 0;
+	o->validator.text[0] = 0;
+	return r ? r : digest_begin(o);
 }
 
-/* ---- in the task ------------------------------------------------------------------- */
+/* Two downloads into one file would mix, so it is locked; the lock goes with the
+ * descriptor. Between open and lock another download may have completed the file and
+ * given it its name: then what was opened is not the part any more. */
+static int open_locked(struct output *o)
+{
+	struct stat opened, named;
+	int r;
+
+	for (;;) {
+		r = an_file_open(o->part, O_RDWR | O_CREAT, 0666, &o->file);
+		if (r)
+			return r;
+		if (flock(an_file_fd(o->file), LOCK_EX | LOCK_NB))
+			return errno == EWOULDBLOCK ? -EBUSY : -errno;
+		r = an_file_stat(o->file, &opened);
+		if (r)
+			return r;
+		o->size = opened.st_size;
+		r = an_path_stat(o->part, &named);
+		if (!r && named.st_ino == opened.st_ino && named.st_dev == opened.st_dev)
+			return 0;
+		if (r && r != -ENOENT)
+			return r;
+		o->file = an_file_close(o->file);
+	}
+}
+
+static int open_part(struct output *o, bool resume)
+{
+	int r = open_locked(o);
+
+	if (r)
+		return r;
+	if (!resume || !o->size || !read_meta(o))
+		return empty(o);
+	r = digest_begin(o);
+	return r ? r : digest_what_is_there(o);
+}
+
+/* ---- what fetch.c calls ------------------------------------------------------------ */
 
 static char *suffixed(const char *path, const char *suffix)
 {
@@ -285,19 +224,17 @@ int output_open(const char *path, const char *url, bool resume, bool digest,
 		struct output **ret)
 {
 	struct output *o = calloc(1, sizeof(*o));
-	struct work w = { .o = o, .resume = resume };
 	int r = -ENOMEM;
 
 	if (!o)
 		return -ENOMEM;
-	o->fd = -1;
 	o->path = strdup(path);
 	o->url = strdup(url);
 	o->part = suffixed(path, ".part");
 	o->meta = suffixed(path, ".part.meta");
 	o->digest = digest ? EVP_MD_CTX_new() : NULL;
 	if (o->path && o->url && o->part && o->meta && (o->digest || !digest))
-		r = an_offload(open_work, &w, NULL);
+		r = open_part(o, resume);
 	if (r) {
 		o->finished = true; /* nothing of ours is there to be removed */
 		output_close(o);
@@ -319,30 +256,78 @@ const struct validator *output_validator(const struct output *o)
 
 int output_restart(struct output *o, const struct validator *v)
 {
-	struct work w = { .o = o, .validator = v };
+	int r = empty(o);
 
-	return an_offload(restart_work, &w, NULL);
+	o->validator = *v;
+	return r ? r : write_meta(o);
+}
+
+struct reserving {
+	int fd;
+	int64_t length;
+};
+
+/* The size must stay what has really come, for the resume: so not an_file_allocate(),
+ * which changes it. Not every file system can reserve. */
+static int reserve_work(void *arg)
+{
+	struct reserving *w = arg;
+
+	if (fallocate(w->fd, FALLOC_FL_KEEP_SIZE, 0, w->length) &&
+	    (errno == ENOSPC || errno == EDQUOT || errno == EFBIG))
+		return -errno;
+	return 0;
 }
 
 int output_reserve(struct output *o, int64_t length)
 {
-	struct work w = { .o = o, .length = length };
+	struct reserving w = { an_file_fd(o->file), length };
 
-	return an_offload(reserve_work, &w, NULL);
+	return length > 0 ? an_offload(reserve_work, &w, NULL) : 0;
 }
 
 int output_write(struct output *o, const void *data, size_t len)
 {
-	struct work w = { .o = o, .data = data, .len = len };
+	int r = digest_add(o, data, len);
 
-	return an_offload(write_work, &w, NULL);
+	if (!r)
+		r = an_file_pwrite(o->file, data, len, o->size);
+	if (!r)
+		o->size += (int64_t)len;
+	return r;
+}
+
+/* The folder's entry must reach the disk, too, or a crash could take the new name
+ * away. */
+static int sync_folder(const char *path)
+{
+	char *copy = strdup(path);
+	int r = copy ? an_path_sync(dirname(copy)) : -ENOMEM;
+
+	free(copy);
+	return r;
 }
 
 int output_finish(struct output *o, const char *sha256)
 {
-	struct work w = { .o = o, .sha256 = sha256 };
+	int r = digest_check(o, sha256);
 
-	return an_offload(finish_work, &w, NULL);
+	if (r == -EBADMSG) { /* wrong bytes must not be continued either */
+		o->size = 0;
+		return r;
+	}
+	if (!r)
+		r = an_file_truncate(o->file, o->size); /* gives reserved room back */
+	if (!r)
+		r = an_file_sync(o->file);
+	if (!r)
+		r = an_path_rename(o->part, o->path);
+	if (r)
+		return r;
+	o->finished = true;
+	r = sync_folder(o->path);
+	unlink(o->meta); /* even if this is cancelled now: there is no part any more */
+	return r;
 }
 
 struct output *output_close(struct output *o)
@@ -353,8 +338,7 @@ struct output *output_close(struct output *o)
 		unlink(o->part);
 		unlink(o->meta);
 	}
-	if (o->fd >= 0)
-		close(o->fd);
+	an_file_close(o->file);
 	EVP_MD_CTX_free(o->digest);
 	free(o->path);
 	free(o->url);
