@@ -4,7 +4,7 @@
  *	an_pg_result *notes;
  *
  *	r = an_pg_pool_new(&(an_pg_pool_opts){ .conn.conninfo = "dbname=app" }, &pool);
- *	r = an_pg_pool_query(pool, "select id, body from notes where id > $1 order by 1",
+ *	r = an_pg_pool_query(pool, "select id, body from notes where id > $1",
  *			     AN_PG_PARAMS(an_pg_int8(last)), &notes);
  *	for (size_t i = 0; i < an_pg_result_rows(notes); i++)
  *		puts(an_pg_result_text(notes, i, 1));

@@ -31,7 +31,7 @@
 typedef enum an__pg_state {
 	AN__PG_CONNECTING,
 	AN__PG_READY,
-	AN__PG_BUSY,	 /* an exchange runs, and a task waits for it or reads its rows */
+	AN__PG_BUSY,	 /* an exchange runs; a task waits for it or reads its rows */
 	AN__PG_DRAINING, /* nobody waits for the exchange; a cleaner task ends it */
 	AN__PG_BROKEN,
 	AN__PG_CLOSING,

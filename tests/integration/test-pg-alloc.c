@@ -15,7 +15,7 @@ static int fail_each(int (*fn)(void *arg), void *arg, size_t least)
 		r = fn(arg);
 		if (!an__test_allocation_failed())
 			break;
-		/* 0: what failed was a task of the pool's, tried again, or a cache's entry. */
+		/* 0: a task of the pool's, tried again, or a cache's entry. */
 		if (r != -ENOMEM && r != 0) {
 			fprintf(stderr, "allocation %zu: %d\n", n, r);
 			return CHECK_FAILED;
