@@ -311,7 +311,8 @@ AN_API AN_SUSPENDS int an_pg_transaction(an_pg_pool *pool,
  * come, first served, and reused last in, first out, so that the rest can age. There are
  * never more than max_size backends: a connection counts from the start of connecting
  * until the server has closed it, also while a cancelled query is cleaned up. An idle
- * connection that dies is noticed at once and never lent. */
+ * connection that dies is noticed at once and never lent. With target_session_attrs
+ * read-write or primary, one whose server refuses to write (25006) is not lent again. */
 typedef struct an_pg_pool_opts {
 	an_pg_conn_opts conn;
 	unsigned max_size; /* connections; 0: 10 */

@@ -243,6 +243,9 @@ static void take_error(an_pg_conn *c, const PGresult *res)
 	c->x.stale =
 		!strcmp(state, "26000") || (!strcmp(state, "0A000") && function &&
 					    !strcmp(function, "RevalidateCachedQuery"));
+	/* The server was demoted: the pool is to look for the one that writes now. */
+	if (c->settings->writable && !strcmp(state, "25006"))
+		c->end_of_life = 0;
 	if (c->state != AN__PG_DRAINING)
 		an__pg_error_from_result(&c->error, AN_ERR_SQL, AN_PG_SENT_UNKNOWN, res,
 					 "XX000");

@@ -174,6 +174,7 @@ static int find_targets(an__pg_settings *s)
 			v[i] = value_of(defaults, names[i]);
 	}
 	r = fill_targets(s, v[0], v[1], v[2]);
+	s->writable = v[3] && (!strcmp(v[3], "read-write") || !strcmp(v[3], "primary"));
 	s->prefer_standby = s->count > 1 && v[3] && !strcmp(v[3], "prefer-standby");
 	PQconninfoFree(defaults);
 	return r;

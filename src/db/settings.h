@@ -25,6 +25,7 @@ typedef struct an__pg_settings {
 	an__pg_target *targets;
 	size_t count;
 	char *lists;	     /* what the targets point to */
+	bool writable;	     /* target_session_attrs wants a server that writes */
 	bool prefer_standby; /* two rounds over the targets: standbys alone, then any */
 } an__pg_settings;
 

@@ -440,6 +440,54 @@ PG_TEST(a_commit_that_is_cancelled_still_tells_its_outcome)
 	return 0;
 }
 
+static int insert_and_look(an_pg_conn *c, void *arg)
+{
+	int r = an_pg_query(c, "insert into cut values ($1)", AN_PG_PARAMS(an_pg_int8(1)),
+			    NULL);
+
+	(void)arg;
+	if (!r)
+		r = an_pg_begin(c, NULL);
+	if (!r)
+		r = an_pg_exec(c, "select pg_sleep(0.0005)");
+	if (!r)
+		r = an_pg_commit(c);
+	return r;
+}
+
+static int transaction_task(void *arg)
+{
+	return an_pg_transaction(arg, insert_and_look, NULL, NULL);
+}
+
+PG_TEST(a_cancelled_transaction_happens_wholly_or_not_at_all)
+{
+	unsigned happened = 0, cancelled = 0;
+	an_pg_pool *pool;
+	an_pg_conn *c;
+
+	CHECK_EQUAL(new_pool((an_pg_pool_opts){ .max_size = 2 }, &pool), 0);
+	CHECK_EQUAL(an_pg_pool_query(pool, "create table cut (i int8)", NULL, NULL), 0);
+	/* Later and later, until it was quick enough ten times. */
+	for (int i = 0; i < 100 || (happened < 10 && i < 10000); i++) {
+		an_timeout limit;
+		int r;
+
+		an_timeout_begin(&limit, i * 40 * AN_MICROSECOND);
+		r = an_timeout_end(&limit, transaction_task(pool));
+		CHECK(r == 0 || r == -ETIMEDOUT);
+		happened += r == 0;
+		cancelled += r != 0;
+	}
+	CHECK(happened >= 10 && cancelled >= 1);
+	CHECK_EQUAL(stats_of(pool).lent, 0);
+	CHECK_EQUAL(an_pg_acquire(pool, &c), 0);
+	CHECK_EQUAL(pg_number(c, "select count(*) from cut", NULL), happened);
+	CHECK_EQUAL(an_pg_exec(c, "drop table cut"), 0);
+	an_pg_release(c);
+	return end_pool(pool);
+}
+
 /* ---- faults ------------------------------------------------------------------------ */
 
 PG_TEST(an_idle_connection_that_dies_is_never_lent)
@@ -599,6 +647,30 @@ PG_TEST(a_silent_server_costs_a_slot_no_longer_than_the_budget)
 	return end_pool(pool);
 }
 
+PG_TEST(a_server_that_stopped_writing_is_left)
+{
+	an_pg_pool *pool;
+	an_pg_conn *c;
+	char conninfo[400];
+	int pid;
+
+	snprintf(conninfo, sizeof(conninfo), "%s target_session_attrs=read-write",
+		 pg_conninfo);
+	CHECK_EQUAL(
+		an_pg_pool_new(&(an_pg_pool_opts){ .conn.conninfo = conninfo }, &pool),
+		0);
+	CHECK_EQUAL(an_pg_acquire(pool, &c), 0);
+	pid = an_pg_conn_backend_pid(c);
+	CHECK_EQUAL(an_pg_exec(c, "set default_transaction_read_only = on"), 0);
+	CHECK_EQUAL(an_pg_exec(c, "create table nope (i int)"), AN_ERR_SQL);
+	CHECK(!strcmp(an_pg_conn_error(c)->sqlstate, "25006"));
+	an_pg_release(c);
+	CHECK_EQUAL(an_pg_acquire(pool, &c), 0);
+	CHECK(an_pg_conn_backend_pid(c) != pid);
+	an_pg_release(c);
+	return end_pool(pool);
+}
+
 /* ---- failing to connect ------------------------------------------------------------ */
 
 PG_TEST(a_wrong_password_is_told_and_not_tried_again_at_once)
@@ -738,11 +810,13 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_connection_handed_to_a_cancelled_task_is_not_lost),
 	cmocka_unit_test(a_begin_that_is_cancelled_leaves_no_transaction),
 	cmocka_unit_test(a_commit_that_is_cancelled_still_tells_its_outcome),
+	cmocka_unit_test(a_cancelled_transaction_happens_wholly_or_not_at_all),
 	cmocka_unit_test(an_idle_connection_that_dies_is_never_lent),
 	cmocka_unit_test(a_connection_that_dies_in_a_query_has_an_unknown_outcome),
 	cmocka_unit_test(a_commit_whose_connection_is_lost_has_an_unknown_outcome),
 	cmocka_unit_test(a_commit_without_an_answer_has_an_unknown_outcome),
 	cmocka_unit_test(a_silent_server_costs_a_slot_no_longer_than_the_budget),
+	cmocka_unit_test(a_server_that_stopped_writing_is_left),
 	cmocka_unit_test(a_wrong_password_is_told_and_not_tried_again_at_once),
 	cmocka_unit_test(a_server_without_room_leaves_the_waiters_what_there_is),
 	cmocka_unit_test(a_refused_connection_reports_the_state_that_is_in_the_text),
