@@ -83,8 +83,9 @@ static json_int_t note_id(json_t *note)
 
 /* ---- the feed ---------------------------------------------------------------------- */
 
-/* Waits for the event `kind` of the note; others are passed over. A reset says that it may have been
- * missed while the instance had lost its database: then there is nothing to wait for. */
+/* Waits for the event `kind` of the note; others are passed over. A reset says that it
+ * may have been missed while the instance had lost its database: then there is nothing to
+ * wait for. */
 AN_SUSPENDS static int expect_event(struct check *c, const char *kind, json_int_t id)
 {
 	an_ws_message message;

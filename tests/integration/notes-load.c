@@ -1,10 +1,10 @@
-/* Load for the notes service; called by microservice.sh. Says "ok" on stdout and exits with 0, or says what
- * is wrong on stderr.
+/* Load for the notes service; called by microservice.sh. Says "ok" on stdout and exits
+ * with 0, or says what is wrong on stderr.
  *
- *	notes-load watch URL COUNT    COUNT WebSockets watch the feed; the service answers meanwhile, and
- *	                              each of them hears of a note
- *	notes-load drain URL PID      writes notes from 20 tasks, sends SIGTERM to PID among them, and
- *	                              prints how many were acknowledged
+ *	notes-load watch URL COUNT    COUNT WebSockets watch the feed; the service answers
+ *	                              meanwhile, and each of them hears of a note
+ *	notes-load drain URL PID      writes notes from 20 tasks, sends SIGTERM to PID
+ *	                              among them, prints how many were acknowledged
  *	notes-load until URL STATUS   asks for URL until the answer has that status
  */
 #include <asyncnet/asyncnet.h>
@@ -56,7 +56,7 @@ AN_SUSPENDS static int post_note(const char *text)
 	return r;
 }
 
-/* ---- watch ---------------------------------------------------------------------------- */
+/* ---- watch ---------------------------------------------------------------------- */
 
 static an_semaphore connecting = AN_SEMAPHORE_INIT(32, 32);
 static size_t watchers, connected, heard;
@@ -107,7 +107,7 @@ static int run_watch(const char *count)
 	return heard == watchers ? 0 : fail("not all heard of the note", 0);
 }
 
-/* ---- drain ---------------------------------------------------------------------------- */
+/* ---- drain ---------------------------------------------------------------------- */
 
 static int acknowledged;
 static pid_t service;
@@ -139,7 +139,7 @@ static int run_drain(const char *pid)
 	return r;
 }
 
-/* ---- until ---------------------------------------------------------------------------- */
+/* ---- until ---------------------------------------------------------------------- */
 
 static int run_until(const char *status)
 {
