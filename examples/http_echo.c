@@ -4,9 +4,11 @@
  *	http_echo --listen 127.0.0.1:8080
  *
  * Any method, any path. The answer is 200 with the request's Content-Type and its body:
- * of the same length where the request announced one, else in chunks. A request without a
- * body gets an empty one. Port 0 lets the system choose. When it is ready it prints
- * "listening on HOST:PORT". SIGINT and SIGTERM drain it: requests in flight are finished.
+ * of the same length where the request announced one, else in chunks. A request without
+ * a body gets an empty one. The answer begins when 16 KiB of the body or all of it have
+ * come, so that a small body that is malformed gets its 400; from then on it is
+ * streamed. Port 0 lets the system choose. When it is ready it prints "listening on
+ * HOST:PORT". SIGINT and SIGTERM drain it: requests in flight are finished.
  */
 #include <asyncnet/asyncnet.h>
 
@@ -31,24 +33,34 @@ static int echo_body(an_http_exchange *x)
 	return r < 0 ? r : an_http_respond_end(x);
 }
 
+/* Fills `buf`, or comes to the end of the body. Returns the count. */
+static ssize_t read_ahead(an_http_exchange *x, char *buf, size_t cap, bool *ret_end)
+{
+	size_t len = 0;
+	ssize_t n = 1;
+
+	while (len < cap && (n = an_http_body_read(x, buf + len, cap - len)) > 0)
+		len += (size_t)n;
+	*ret_end = n == 0;
+	return n < 0 ? n : (ssize_t)len;
+}
+
 static int echo(an_http_exchange *x, void *arg)
 {
 	const char *type = an_http_request_header(x, "content-type");
 	const an_http_header headers[] = { { type ? "content-type" : NULL, type },
 					   { NULL, NULL } };
-	int64_t length = an_http_request_length(x);
 	char first[16 * 1024];
-	ssize_t n;
+	bool end;
+	ssize_t n = read_ahead(x, first, sizeof(first), &end);
 	int r;
 
 	(void)arg;
-	/* Read before the answer begins: a body that is refused gets its own status. */
-	n = an_http_body_read(x, first, sizeof(first));
 	if (n < 0)
 		return (int)n;
-	if (n == length || n == 0)
+	if (end)
 		return an_http_respond(x, 200, headers, first, (size_t)n);
-	r = an_http_respond_begin(x, 200, headers, length < 0 ? AN_HTTP_CHUNKED : length);
+	r = an_http_respond_begin(x, 200, headers, an_http_request_length(x));
 	if (r == 0)
 		r = an_http_write(x, first, (size_t)n);
 	return r < 0 ? r : echo_body(x);

@@ -92,7 +92,7 @@ static ssize_t receive(an_http_exchange *x, void *buf, size_t cap)
 	n = an_timeout_end(&limit, (int)n);
 	x->waited += an_now() - began;
 	if (n == 0)
-		return fault(x, AN_ERR_EOF, 0);
+		return fault(x, AN_ERR_EOF, 400); /* it may still read */
 	if (n < 0)
 		return fault(x, (int)n, n == -ETIMEDOUT ? 408 : 0);
 	return n;

@@ -285,6 +285,9 @@ static void refuse(an__http_connection *c, int error)
 	if (error == -ETIMEDOUT) {
 		c->server->stats.timeouts++;
 		status = 408;
+	} else if (error == AN_ERR_EOF &&
+		   an__http_head_begun(&c->head, c->head.scanned)) {
+		status = 400; /* it may have closed its side alone */
 	} else if (status) {
 		c->server->stats.malformed++;
 	}

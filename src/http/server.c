@@ -15,6 +15,8 @@
 #include <string.h>
 #include <time.h>
 
+#define OUT_OF_MEMORY_PAUSE (100 * AN_MILLISECOND)
+
 /* ---- making ------------------------------------------------------------------------ */
 
 static an_duration or_default(an_duration value, an_duration fallback)
@@ -172,6 +174,8 @@ static int accept_loop(an__http_serving *v)
 		r = an_accept(v->listener, &stream);
 		if (r == 0)
 			r = start_connection(v, stream);
+		else if (r == -ENOMEM)
+			r = an_sleep(OUT_OF_MEMORY_PAUSE); /* others may end meanwhile */
 	}
 	return srv->draining && r == AN_ERR_CLOSED ? 0 : r;
 }

@@ -1,5 +1,6 @@
 check_PROGRAMS += \
 	tests/integration/test-http-server \
+	tests/integration/test-http-server-faults \
 	tests/integration/test-http-server-limits
 
 tests_integration_test_http_server_SOURCES = \
@@ -7,6 +8,12 @@ tests_integration_test_http_server_SOURCES = \
 	%D%/test-http-server.c
 tests_integration_test_http_server_CFLAGS = $(TEST_CFLAGS)
 tests_integration_test_http_server_LDADD = $(TEST_LIBS)
+tests_integration_test_http_server_faults_SOURCES = \
+	%D%/http-server.h \
+	%D%/test-http-server-faults.c
+tests_integration_test_http_server_faults_CFLAGS = $(TEST_CFLAGS)
+tests_integration_test_http_server_faults_LDADD = $(TEST_LIBS)
+tests_integration_test_http_server_faults_LDFLAGS = $(FAIL_ALLOC)
 tests_integration_test_http_server_limits_SOURCES = \
 	%D%/http-server.h \
 	%D%/test-http-server-limits.c
