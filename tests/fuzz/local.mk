@@ -25,3 +25,14 @@ fuzz-ws:
 		$(top_srcdir)/tests/fuzz/fuzz-ws-session.c \
 		$(FUZZ_WS:%=$(top_srcdir)/src/ws/%.c) $(WSLAY_LIBS) $(DEPS_LIBS)
 	tests/fuzz/fuzz-ws-session -max_total_time=$(FUZZ_SECONDS) -max_len=2048
+
+EXTRA_DIST += %D%/fuzz-http-url.c
+CLEANFILES += tests/fuzz/fuzz-http-url
+
+fuzz: fuzz-url
+fuzz-url:
+	@$(MKDIR_P) tests/fuzz
+	$(FUZZ_CC) -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined \
+		-include config.h $(AM_CPPFLAGS) $(DEPS_CFLAGS) -o tests/fuzz/fuzz-http-url \
+		$(top_srcdir)/tests/fuzz/fuzz-http-url.c $(top_srcdir)/src/http/url.c
+	tests/fuzz/fuzz-http-url -max_total_time=$(FUZZ_SECONDS) -max_len=512
