@@ -81,9 +81,9 @@ typedef struct an_http_exchange an_http_exchange;
  * Returns 0 after an answer was sent. Without one, 400 to 599 is sent as that status with
  * a short text, and a negative value as the status that fits: what the request's body
  * failed with (400, 408, 413), else -ENOENT 404, -EACCES and -EPERM 403, -EINVAL 400,
- * -ENOMEM, -EAGAIN and -EBUSY 503, -ETIMEDOUT 504, all others and 0 500. When an answer
- * had begun but was not ended, the connection is aborted, so that the client sees a
- * failure and not a short body. */
+ * -ENOMEM, -EAGAIN, -EBUSY, AN_ERR_CLOSED and -ECANCELED 503, -ETIMEDOUT 504, all others
+ * and 0 500. When an answer had begun but was not ended, the connection is aborted, so
+ * that the client sees a failure and not a short body. */
 typedef int (*an_http_handler)(an_http_exchange *x, void *arg);
 
 /* One line of an access log. All strings are borrowed for the call. */
@@ -124,8 +124,8 @@ typedef struct an_http_server_opts {
 	void *access_arg;
 } an_http_server_opts;
 
-/* Makes a server without routes. `opts` may be NULL and is copied. Never suspends.
- * Returns 0; -EINVAL for options that cannot be; -ENOMEM. */
+/* Makes a server without routes, for one thread's loop. `opts` may be NULL and is
+ * copied. Never suspends. Returns 0; -EINVAL for options that cannot be; -ENOMEM. */
 AN_API int an_http_server_new(const an_http_server_opts *opts, an_http_server **ret);
 
 /* Frees the server. No an_http_serve() of it may be running. Accepts NULL, returns NULL.
@@ -274,8 +274,10 @@ AN_API AN_SUSPENDS int an_http_respond_begin(an_http_exchange *x, int status,
 					     int64_t length);
 
 /* Sends a piece of the body; `len` 0 sends nothing. Parks while more than the stream's
- * high-water mark is unsent. Returns 0; AN_ERR_MISUSE outside an answer or beyond its
- * length; as an_http_respond(). */
+ * high-water mark is unsent. -ECANCELED means that nothing of it went, but for a piece of
+ * more than 64 KiB, where the answer can then only be abandoned.
+ * Returns 0; AN_ERR_MISUSE outside an answer or beyond its length; as
+ * an_http_respond(). */
 AN_API AN_SUSPENDS int an_http_write(an_http_exchange *x, const void *data, size_t len);
 
 /* Ends the answer. Returns 0; AN_ERR_MISUSE when the body is shorter than announced; as
