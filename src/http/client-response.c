@@ -100,7 +100,6 @@ an_http_response *an_http_response_free(an_http_response *resp)
 		an__http_head_reset(&resp->head);
 		resp->error.code = 0;
 		resp->redirects = 0;
-		resp->trailers_come = false;
 		an__list_push_front(&client->spares, &resp->node);
 		client->spare_count++;
 	}
@@ -286,6 +285,7 @@ void an__http_response_begin(an__http_call *c)
 	resp->state = AN__RESPONSE_OPEN;
 	resp->conn = c->conn;
 	resp->held = 0;
+	resp->trailers_come = false;
 	c->conn = NULL;
 	c->host = NULL;	      /* the lease goes with the connection */
 	if (head->reason.len) /* over its CR */

@@ -58,6 +58,32 @@ PEER_TEST(a_redirect_is_followed_on_the_same_connection, relative)
 	return 0;
 }
 
+static const struct step with_trailers[] = {
+	EXPECT,
+	SEND("HTTP/1.1 302 Found\r\nLocation: /x\r\nTransfer-Encoding: chunked\r\n\r\n"
+	     "0\r\nX-Sum: 7\r\n\r\n"),
+	EXPECT, OK("hello", 5), END
+};
+
+PEER_TEST(a_response_has_nothing_of_the_redirect_before_it, with_trailers)
+{
+	an_http_client *client;
+	an_http_response *response;
+	const char *data;
+	size_t len;
+
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(an_http_get(client, p->url, &response), 0);
+	CHECK_EQUAL(an_http_response_read_all(response, 0, &data, &len), 0);
+	CHECK(!strcmp(data, "hello"));
+	CHECK(!an_http_response_trailers(response));
+	CHECK(!an_http_response_header(response, "location"));
+	CHECK_EQUAL(p->connections, 1);
+	an_http_response_free(response);
+	an_http_client_free(client);
+	return 0;
+}
+
 #define AGAIN EXPECT, REDIRECT("301 Moved Permanently", "/")
 static const struct step loop[] = { AGAIN, AGAIN, AGAIN, AGAIN, AGAIN, AGAIN, AGAIN,
 				    AGAIN, AGAIN, AGAIN, AGAIN, AGAIN, END };
@@ -564,6 +590,7 @@ static void a_client_needs_a_loop(void **state)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_redirect_is_followed_on_the_same_connection),
+	cmocka_unit_test(a_response_has_nothing_of_the_redirect_before_it),
 	cmocka_unit_test(a_loop_of_redirects_ends_with_an_error),
 	cmocka_unit_test(redirects_can_be_left_to_the_caller),
 	cmocka_unit_test(a_redirect_to_nowhere_usable_is_refused),
