@@ -14,6 +14,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/stack.c \
 	%D%/stack.h \
 	%D%/task.c \
+	%D%/tick.c \
 	%D%/trace.c \
 	%D%/trace.h \
 	%D%/wait.c \

@@ -101,8 +101,9 @@ struct an_loop {
 	struct event_base *base;
 	bool attached;	   /* the base is the caller's, who dispatches it */
 	bool in_turn;
-	struct event tick; /* the nearest deadline; when attached, "there is work", too */
-	an_duration tick_at;	 /* what tick is armed for; AN_FOREVER: not armed */
+	struct event tick;   /* tick.c: the nearest deadline; attached: work, too */
+	int tick_fd;	     /* a timerfd; -1 with a virtual clock */
+	an_duration tick_at; /* what it is armed for, or one of AN__TICK_... */
 	struct event post_event; /* the eventfd is readable */
 	struct event interrupt;	 /* SIGINT */
 	bool handles_interrupt;
@@ -122,13 +123,22 @@ struct an_loop {
 extern __thread an_loop *an__current_loop __attribute__((tls_model("initial-exec")));
 
 /* loop.c */
-void an__schedule_tick(an_loop *loop);	/* attached: has a turn run soon */
 void an__switch_away(an_loop *loop);	/* from the current task to whatever is next */
 int an__loop_new(struct event_base *base, const an_loop_opts *opts, an_loop **ret);
 void an__loop_turn(an_loop *loop); /* on main_ctx: runs what is due and ready */
 void an__loop_poll(an_loop *loop); /* on main_ctx: looks for events, waits for them */
 void an__loop_free(an_loop *loop);	/* all tasks have ended */
 bool an__loop_stuck(const an_loop *loop); /* virtual clock: nothing can wake a task */
+
+/* tick.c */
+#define AN__TICK_OFF AN_FOREVER
+#define AN__TICK_ACTIVE INT64_MIN	/* in libevent's hands, without the timerfd */
+#define AN__TICK_SOON (INT64_MIN + 1)	/* the timerfd fires at once */
+int an__tick_init(an_loop *loop);
+void an__tick_done(an_loop *loop);
+void an__tick_arm(an_loop *loop);	/* for the nearest deadline */
+void an__tick_activate(an_loop *loop);	/* attached: has a turn run soon */
+an__timer *an__first_timer(an_loop *loop); /* or NULL */
 
 /* post.c */
 int an__post_init(an_loop *loop);
@@ -160,8 +170,8 @@ void an__scope_expire(an_task *task, an_duration now);
 static inline void an__wake_attached(an_loop *loop)
 {
 	if (__builtin_expect(loop->attached, 0) && !loop->in_turn &&
-	    loop->tick_at != INT64_MIN)
-		an__schedule_tick(loop);
+	    loop->tick_at > AN__TICK_SOON)
+		an__tick_activate(loop);
 }
 
 /* To the tail of the ready queue. */

@@ -30,12 +30,6 @@ __thread an_loop *an__current_loop;
 
 /* ---- scheduling -------------------------------------------------------------------- */
 
-void an__schedule_tick(an_loop *loop)
-{
-	loop->tick_at = INT64_MIN;
-	event_active(&loop->tick, EV_TIMEOUT, 0);
-}
-
 static inline an_task *next_ready(an_loop *loop)
 {
 	struct an__ready_queue *q = &loop->ready;
@@ -152,7 +146,7 @@ void an__timer_done(an__timer *t)
 	an__heap_unreserve(&t->loop->timers);
 }
 
-static an__timer *first_timer(an_loop *loop)
+an__timer *an__first_timer(an_loop *loop)
 {
 	an__heap_node *n = an__heap_first(&loop->timers);
 
@@ -163,7 +157,7 @@ static void fire_timers(an_loop *loop)
 {
 	an__timer *t;
 
-	while ((t = first_timer(loop)) && t->node.deadline <= loop->now) {
+	while ((t = an__first_timer(loop)) && t->node.deadline <= loop->now) {
 		an__timer_disarm(t);
 		t->fn(t);
 	}
@@ -176,7 +170,7 @@ static bool settle_first_timer(an_loop *loop)
 {
 	an__timer *t;
 
-	while ((t = first_timer(loop)) && t->fn == an__task_timer_fired) {
+	while ((t = an__first_timer(loop)) && t->fn == an__task_timer_fired) {
 		an_task *task = an__container(t, an_task, timer);
 		an_duration wanted = task->state == AN__TASK_PARKED
 					     ? an__wait_deadline(task)
@@ -212,43 +206,6 @@ static void run_turn_hooks(an_loop *loop)
 	}
 }
 
-static void arm_tick(an_loop *loop)
-{
-	an__timer *t = first_timer(loop);
-	struct timeval tv = { 0, 0 };
-	an_duration wait;
-
-	if (loop->ready.first) {
-		event_add(&loop->tick, &tv);
-		loop->tick_at = INT64_MIN;
-		return;
-	}
-	if (!t || loop->tick_at <= t->node.deadline)
-		return;
-	wait = t->node.deadline - an__clock_monotonic();
-	if (wait > 0) {
-		tv.tv_sec = wait / AN_SECOND;
-		tv.tv_usec = (wait % AN_SECOND + 999) / 1000;
-		if (tv.tv_usec >= 1000000) {
-			tv.tv_sec++;
-			tv.tv_usec = 0;
-		}
-	}
-	event_add(&loop->tick, &tv);
-	loop->tick_at = t->node.deadline;
-}
-
-static void on_tick(evutil_socket_t fd, short events, void *arg)
-{
-	an_loop *loop = arg;
-
-	(void)fd;
-	(void)events;
-	loop->tick_at = AN_FOREVER;
-	if (loop->attached && !loop->in_turn)
-		an__loop_turn(loop);
-}
-
 static bool work_pending(const an_loop *loop)
 {
 	return loop->ready.first || !an__list_empty(&loop->turn_hooks);
@@ -276,7 +233,7 @@ static void poll_virtual(an_loop *loop)
 	if (loop->holds)
 		event_base_loop(loop->base, EVLOOP_ONCE);
 	else if (settle_first_timer(loop))
-		loop->now = first_timer(loop)->node.deadline;
+		loop->now = an__first_timer(loop)->node.deadline;
 	else if (foreign_events(loop) > 0)
 		event_base_loop(loop->base, EVLOOP_ONCE);
 }
@@ -288,7 +245,7 @@ void an__loop_poll(an_loop *loop)
 	} else if (loop->opts.virtual_clock) {
 		poll_virtual(loop);
 	} else {
-		arm_tick(loop);
+		an__tick_arm(loop);
 		event_base_loop(loop->base, EVLOOP_ONCE);
 	}
 }
@@ -303,7 +260,7 @@ void an__loop_turn(an_loop *loop)
 	run_turn_hooks(loop);
 	loop->in_turn = false;
 	if (loop->attached)
-		arm_tick(loop);
+		an__tick_arm(loop);
 }
 
 /* ---- made and freed ---------------------------------------------------------------- */
@@ -340,21 +297,24 @@ int an__loop_new(struct event_base *base, const an_loop_opts *opts, an_loop **re
 	an__list_init(&loop->tasks);
 	an__list_init(&loop->turn_hooks);
 	loop->now = loop->opts.virtual_clock ? 0 : an__clock_monotonic();
-	loop->tick_at = AN_FOREVER;
-	evtimer_assign(&loop->tick, base, on_tick, loop);
 	r = an__stack_pool_new(loop->opts.stack_size, &loop->stacks);
 	if (r < 0)
 		goto fail;
 	r = an__post_init(loop);
 	if (r < 0)
 		goto fail;
-	r = an__stack_overflow_enter(describe_overflow);
+	r = an__tick_init(loop);
 	if (r < 0)
 		goto fail_post;
+	r = an__stack_overflow_enter(describe_overflow);
+	if (r < 0)
+		goto fail_tick;
 	an__current_loop = loop;
 	*ret = loop;
 	return 0;
 
+fail_tick:
+	an__tick_done(loop);
 fail_post:
 	an__post_done(loop);
 fail:
@@ -381,7 +341,7 @@ void an__loop_free(an_loop *loop)
 	an__tasks_free_left(loop);
 	an__loop_handle_interrupt(loop, false);
 	an__post_done(loop);
-	event_del(&loop->tick);
+	an__tick_done(loop);
 	an__stack_overflow_leave();
 	an__stack_pool_free(loop->stacks);
 	an__heap_done(&loop->timers);
