@@ -15,8 +15,8 @@ static struct fiber fibers[2], main_fiber, *first, *last, *current;
 static struct measure measure;
 static long left;
 
-/* Saves the callee-saved registers and ends in an indirect jump: with nothing to return to
- * behind it, a `ret` would only be mispredicted. */
+/* Saves the callee-saved registers and ends in an indirect jump: with nothing to return
+ * to behind it, a `ret` would only be mispredicted. */
 #if defined(__x86_64__)
 #define SAVED 6
 __asm__("swap:\n"
