@@ -21,6 +21,10 @@
  * left for others. */
 #define CANCELS_MAX 2
 
+/* How long a cancelled query may take to end before it is cancelled once more; then
+ * doubled. */
+#define FIRST_PATIENCE (20 * AN_MILLISECOND)
+
 struct request {
 	an__post_node node;
 	an_loop *loop;
@@ -138,7 +142,7 @@ static int request_cancel(an_pg_conn *c)
 	return r == -ECANCELED ? r : 0;
 }
 
-static int wait_drained(an_pg_conn *c)
+static int wait_drained(an_pg_conn *c, an_duration deadline)
 {
 	an__waiter w;
 	int r = 0;
@@ -146,9 +150,25 @@ static int wait_drained(an_pg_conn *c)
 	if (!c->x.running)
 		return 0;
 	c->drained = &w;
-	r = an__wait(&w, NULL);
+	r = an__wait_until(&w, NULL, deadline);
 	c->drained = NULL;
 	return c->x.running ? r : 0;
+}
+
+/* A cancellation that reaches a backend before it has read the query is lost on it, so it
+ * is repeated until the query has ended; each is over before the next. */
+static int stop_query(an_pg_conn *c)
+{
+	an_duration patience = FIRST_PATIENCE;
+	int r;
+
+	do {
+		r = request_cancel(c);
+		if (!r)
+			r = wait_drained(c, an_now() + patience);
+		patience *= 2;
+	} while (r == -ETIMEDOUT);
+	return r;
 }
 
 /* A BEGIN that was cancelled may have been carried out. */
@@ -166,9 +186,7 @@ static int clean(void *arg)
 	int r;
 
 	an_timeout_begin(&budget, c->settings->opts.cancel_budget);
-	r = request_cancel(c);
-	if (!r)
-		r = wait_drained(c);
+	r = stop_query(c);
 	if (c->state == AN__PG_DRAINING && !c->x.running)
 		an__pg_conn_move(c, AN__PG_READY);
 	if (!r)

@@ -24,8 +24,11 @@ static inline int pg_cluster(const char *verb)
 	char command[512], line[256] = "";
 	FILE *f;
 
-	snprintf(command, sizeof(command), "%s/scripts/lib/pg-cluster.sh %s %s %s",
-		 top ? top : ".", verb, pg_dir, "");
+	/* Should this process die, the script stops the server. */
+	snprintf(command, sizeof(command), "%s/scripts/lib/pg-cluster.sh %s %s",
+		 top ? top : ".", verb, pg_dir);
+	if (!strcmp(verb, "start"))
+		snprintf(command + strlen(command), 32, " %ld", (long)getpid());
 	f = popen(command, "r");
 	if (!f)
 		return -1;

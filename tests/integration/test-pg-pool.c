@@ -246,6 +246,31 @@ PG_TEST(a_cancelled_query_returns_and_its_connection_is_saved)
 	return end_pool(pool);
 }
 
+PG_TEST(a_cancellation_that_comes_before_its_query_is_repeated)
+{
+	an_pg_conn *admin, *c;
+	an_pg_pool *pool;
+	an_timeout limit;
+	int pid;
+
+	CHECK_EQUAL(pg_open(&admin), 0);
+	CHECK_EQUAL(new_pool((an_pg_pool_opts){ .max_size = 1 }, &pool), 0);
+	CHECK_EQUAL(an_pg_acquire(pool, &c), 0);
+	pid = an_pg_conn_backend_pid(c);
+	kill(pid, SIGSTOP);
+	an_timeout_begin(&limit, AN_MILLISECOND);
+	CHECK_EQUAL(an_timeout_end(&limit, an_pg_exec(c, "select pg_sleep(1000)")),
+		    -ETIMEDOUT);
+	/* Gives the first one time to get there; the test holds without, too. */
+	CHECK_EQUAL(pg_number(admin, "select 1 from pg_sleep(0.01)", NULL), 1);
+	kill(pid, SIGCONT);
+	CHECK_EQUAL(pg_number(c, "select 9", NULL), 9);
+	CHECK_EQUAL(an_pg_conn_backend_pid(c), pid);
+	an_pg_release(c);
+	an_pg_close(admin);
+	return end_pool(pool);
+}
+
 PG_TEST(a_transaction_can_be_rolled_back_in_a_cancelled_scope)
 {
 	an_pg_pool *pool;
@@ -805,6 +830,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(what_was_left_open_is_rolled_back_before_the_next_user),
 	cmocka_unit_test(a_pool_that_is_freed_fails_its_waiters_and_leaves_the_lent),
 	cmocka_unit_test(a_cancelled_query_returns_and_its_connection_is_saved),
+	cmocka_unit_test(a_cancellation_that_comes_before_its_query_is_repeated),
 	cmocka_unit_test(a_transaction_can_be_rolled_back_in_a_cancelled_scope),
 	cmocka_unit_test(a_storm_of_cancellations_hits_no_other_query),
 	cmocka_unit_test(a_connection_handed_to_a_cancelled_task_is_not_lost),
