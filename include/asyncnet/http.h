@@ -152,7 +152,7 @@ AN_API int an_http_route(an_http_server *srv, const char *method, const char *pa
  * connections are gone. With a listener that has a TLS context, connections speak TLS.
  * Several listeners may be served by several tasks at once. Suspends. The listener is the
  * server's from the call on, in every case: it is closed as soon as no more connections
- * are wanted, which is before the drain. Its TLS context must live until the return.
+ * are wanted, which is before the drain.
  * Returns 0 after a shutdown; -ECANCELED; the listener's error; -ENOMEM. */
 AN_API AN_SUSPENDS int an_http_serve(an_http_server *srv, an_listener *listener);
 

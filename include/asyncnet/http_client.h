@@ -61,8 +61,8 @@ AN_API const char *an_http_phase_name(an_http_phase phase);
 
 /* How a client behaves; zeros are the defaults. */
 typedef struct an_http_client_opts {
-	/* The context for https; borrowed, and must outlive the client. NULL: one that
-	 * verifies against the system's roots is made when it is first needed. */
+	/* The context for https; the client keeps a reference. NULL: one that verifies
+	 * against the system's roots is made when it is first needed. */
 	an_tls *tls;
 
 	/* Connections lent at the same time, to one origin (scheme, host, port) and to

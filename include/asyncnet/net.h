@@ -83,8 +83,8 @@ typedef struct an_listen_opts {
 	bool reuse_port; /* SO_REUSEPORT; SO_REUSEADDR is always set */
 	bool ipv6_only;
 	mode_t unix_mode; /* permissions of a UNIX socket; 0: as the umask says */
-	/* For the user's convenience: an_accept() runs no handshake by itself, see
-	 * an_listener_tls(). */
+	/* For the user's convenience; the listener keeps a reference. an_accept() runs no
+	 * handshake by itself, see an_listener_tls(). */
 	an_tls *tls;
 	an_stream_opts stream;
 } an_listen_opts;

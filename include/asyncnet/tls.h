@@ -37,7 +37,12 @@ typedef struct an_tls_opts {
 AN_API int an_tls_new(const an_tls_opts *opts, char *error, size_t error_cap,
 		      an_tls **ret);
 
-/* Gives up a reference; streams that use it keep theirs. Accepts NULL, returns NULL. */
+/* Takes a further reference, to be given to an_tls_free(). Accepts NULL. Never suspends;
+ * from any thread. Returns `tls`. */
+AN_API an_tls *an_tls_ref(an_tls *tls);
+
+/* Gives up a reference; streams, listeners and clients that use it keep theirs. Accepts
+ * NULL, returns NULL. Never suspends; from any thread. */
 AN_API an_tls *an_tls_free(an_tls *tls);
 
 /* Runs the handshake on `s`. Suspends. On a client `host` is the name that is sent

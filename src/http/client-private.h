@@ -24,7 +24,7 @@ struct an_http_client {
 	an_http_client_opts opts; /* no zeros left; strings are the client's */
 	an__http_limits limits;	  /* of a head */
 	an__http_pool pool;
-	an_tls *own_tls; /* made when first needed and opts.tls is NULL */
+	an_tls *tls; /* that of the options, or made when first needed */
 	size_t holds;	 /* the user's, calls of an_http_send, responses */
 	bool closed;	 /* the user's is gone */
 	an__list spares; /* an_http_response.node */

@@ -111,7 +111,7 @@ static void client_delete(an_http_client *client)
 {
 	an__http_client_drop_spares(client);
 	an__http_pool_done(&client->pool);
-	an_tls_free(client->own_tls);
+	an_tls_free(client->tls);
 	free((char *)(uintptr_t)client->opts.user_agent);
 	free(client);
 }
@@ -138,6 +138,7 @@ int an_http_client_new(const an_http_client_opts *opts, an_http_client **ret)
 		return r;
 	}
 	client->opts = o;
+	client->tls = an_tls_ref(o.tls);
 	client->limits = an__http_client_limits;
 	client->limits.head = (uint32_t)o.head_limit;
 	client->pool.max_per_host = o.max_per_host;
@@ -196,14 +197,15 @@ static int client_tls(an__http_call *c, an_tls **ret)
 	char reason[sizeof(c->error.text)] = "";
 	int r;
 
-	*ret = client->opts.tls ? client->opts.tls : client->own_tls;
-	if (*ret)
+	if (client->tls) {
+		*ret = client->tls;
 		return 0;
+	}
 	r = an_tls_new(&(an_tls_opts){ .handshake_timeout = client->opts.tls_timeout },
-		       reason, sizeof(reason), &client->own_tls);
+		       reason, sizeof(reason), &client->tls);
 	if (r)
 		return an__http_error_set(&c->error, r, AN_HTTP_PHASE_TLS, reason);
-	*ret = client->own_tls;
+	*ret = client->tls;
 	return 0;
 }
 

@@ -24,7 +24,7 @@ typedef struct an__http_serving {
 	an__list node; /* in the server's list */
 	an_http_server *server;
 	an_listener *listener; /* NULL: closed */
-	an_tls *tls;	       /* borrowed */
+	an_tls *tls;	       /* the listener's; NULL: plain */
 	an_group group;	       /* the connections' tasks */
 	an__list connections;
 	size_t count;	  /* connections whose task has not ended */

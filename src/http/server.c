@@ -223,7 +223,7 @@ int an_http_serve(an_http_server *srv, an_listener *listener)
 	an__http_serving v = { .server = srv, .listener = listener };
 	int r, e;
 
-	v.tls = an_listener_tls(listener);
+	v.tls = an_tls_ref(an_listener_tls(listener));
 	an__list_init(&v.connections);
 	an__list_push(&srv->servings, &v.node);
 	an_group_begin(&v.group);
@@ -235,6 +235,7 @@ int an_http_serve(an_http_server *srv, an_listener *listener)
 	e = an_group_end(&v.group);
 	sweep(&v);
 	an__list_remove(&v.node);
+	an_tls_free(v.tls);
 	return r < 0 ? r : e;
 }
 

@@ -189,6 +189,7 @@ static int listener_new(int fd, const an_listen_opts *opts, an_listener **ret)
 		return -ENOMEM;
 	l->fd = fd;
 	l->opts = *opts;
+	an_tls_ref(l->opts.tls);
 	event_assign(&l->event, an_loop_base(loop), fd, EV_READ | EV_PERSIST, on_readable,
 		     l);
 	*ret = l;
@@ -209,6 +210,7 @@ an_listener *an_listener_close(an_listener *l)
 		unlink(l->unix_path);
 	an__wake_all(&l->acceptors, AN_ERR_CLOSED);
 	an__wake_all(&l->stalled, AN_ERR_CLOSED);
+	an_tls_free(l->opts.tls);
 	free(l->unix_path);
 	free(l);
 	return NULL;

@@ -51,8 +51,6 @@ typedef struct an__tls_stream {
 	char host[AN__TLS_HOST_MAX + 1];
 } an__tls_stream;
 
-an_tls *an__tls_hold(an_tls *tls);
-
 /* ---- tls-bio.c ------------------------------------------------------------------ */
 
 /* A BIO over the stream, which must outlive it. Returns NULL when memory is short. */

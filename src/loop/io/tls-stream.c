@@ -288,7 +288,7 @@ static int set_up(an_stream *s, an_tls *tls, const char *host)
 
 	if (!t)
 		return r;
-	t->tls = an__tls_hold(tls);
+	t->tls = an_tls_ref(tls);
 	t->ssl = SSL_new(tls->ctx);
 	if (t->ssl)
 		bio = an__tls_bio_new(s);

@@ -232,9 +232,10 @@ int an_tls_new(const an_tls_opts *opts, char *error, size_t error_cap, an_tls **
 	return r;
 }
 
-an_tls *an__tls_hold(an_tls *tls)
+an_tls *an_tls_ref(an_tls *tls)
 {
-	atomic_fetch_add_explicit(&tls->refs, 1, memory_order_relaxed);
+	if (tls)
+		atomic_fetch_add_explicit(&tls->refs, 1, memory_order_relaxed);
 	return tls;
 }
 
