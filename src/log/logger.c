@@ -73,7 +73,8 @@ static void forget(an__log *log)
 	log->writing = log->report = false;
 	log->failures = 0;
 	log->written = log->batches = log->errors = 0;
-	log->past_records = log->past_dropped = log->refused = 0;
+	log->past_records = log->past_dropped = 0;
+	log->refused = 0;
 	log->sink.bytes = log->sink.reopens = log->sink.open_errors = 0;
 	log->bytes = log->reopens = log->open_errors = 0;
 	pthread_cond_init(&log->idle, NULL);
