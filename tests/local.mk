@@ -30,6 +30,14 @@ check-core:
 		tests/unit/base/*|tests/unit/core/*|tests/unit/sync/*) printf '%s ' $$t ;; esac; done` && \
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$$tests" check_PROGRAMS="$$tests"
 
+# What more than one thread touches, for ThreadSanitizer.
+check-threads:
+	tests=`for t in $(check_PROGRAMS); do case $$t in \
+		tests/unit/core/test-loop|tests/unit/log/*|tests/unit/io/test-offload| \
+		tests/unit/io/test-dns|tests/unit/io/test-file|tests/unit/io/test-signal) \
+		printf '%s ' $$t ;; esac; done` && \
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$$tests" check_PROGRAMS="$$tests"
+
 # Fake stacks (use after return) know nothing of stack switches; everything else is on.
 AM_TESTS_ENVIRONMENT = \
 	CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \

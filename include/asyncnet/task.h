@@ -47,7 +47,9 @@ typedef struct an_task_opts {
 
 /* Makes a task that will run fn(arg) when the loop next gets to it. Never suspends. `arg`
  * is borrowed until the task ends. With `ret` the caller owns a handle that it must give
- * to an_join() or an_detach(); with NULL the task is detached from the start.
+ * to an_join() or an_detach(); with NULL the task is detached from the start. A task that
+ * is cancelled before its first step never runs fn, so what `arg` owns must be freed by
+ * somebody else: the joiner, or the owner of the group.
  * Returns 0; -ENOMEM; AN_ERR_NO_TASK outside a loop. */
 AN_API int an_spawn(an_task_fn fn, void *arg, const an_task_opts *opts, an_task **ret);
 
