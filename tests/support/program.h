@@ -31,18 +31,23 @@ static inline unsigned an__test_seconds(void)
 	return 60u * (factor && *factor ? (unsigned)*factor - '0' : 1u);
 }
 
-#define TEST_MAIN(name, tests) \
-	int main(void) \
-	{ \
-		alarm(an__test_seconds()); \
-		return cmocka_run_group_tests_name(name, tests, NULL, NULL); \
-	}
+/* AN_TEST='*wildcards*' in the environment picks tests by their names, by hand. */
+static inline void an__test_begin(void)
+{
+	const char *chosen = getenv("AN_TEST");
+
+	alarm(an__test_seconds());
+	if (chosen)
+		cmocka_set_test_filter(chosen);
+}
+
+#define TEST_MAIN(name, tests) TEST_MAIN_WITH(name, tests, NULL, NULL)
 
 /* The same, with a set-up and a tear-down of the whole program (either may be NULL). */
 #define TEST_MAIN_WITH(name, tests, set_up, tear_down) \
 	int main(void) \
 	{ \
-		alarm(an__test_seconds()); \
+		an__test_begin(); \
 		return cmocka_run_group_tests_name(name, tests, set_up, tear_down); \
 	}
 
