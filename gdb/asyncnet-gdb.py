@@ -2,7 +2,8 @@
 
     (gdb) source gdb/asyncnet-gdb.py
     (gdb) an-tasks              the tasks of this thread's loop
-    (gdb) an-task-bt N          where task N is; also on a core file
+    (gdb) an-task-bt N          where task N is; also on a core file of the kernel's (gcore
+                                stops reading at the guards between stacks)
     (gdb) an-task-bt all
 
 Needs the library's debug information (-g). A backtrace is unwound from what the stack switch
