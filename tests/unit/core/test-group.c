@@ -63,7 +63,7 @@ TASK_TEST(an_empty_group_ends_at_once)
 	return 0;
 }
 
-/* runtime.md, point 12 of the semantics. */
+/* asyncio semantics 12. */
 TASK_TEST(the_first_error_cancels_the_rest_and_is_returned)
 {
 	an_duration start = an_now();
@@ -148,7 +148,7 @@ TASK_TEST(a_cancelled_owner_cancels_its_children_and_waits_for_them)
 	return 0;
 }
 
-/* Point 13: an error is kept when the owner is cancelled as well. */
+/* asyncio semantics 13: an error is kept when the owner is cancelled as well. */
 TASK_TEST(an_error_outranks_the_owners_cancellation)
 {
 	an_task *task;

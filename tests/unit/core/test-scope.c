@@ -78,7 +78,7 @@ TASK_TEST(the_tightest_of_nested_limits_wins)
 	return 0;
 }
 
-/* runtime.md, point 10 of the semantics. */
+/* asyncio semantics 10. */
 TASK_TEST(of_limits_that_expire_together_the_outer_one_reports)
 {
 	an_timeout outer, inner;
@@ -226,7 +226,7 @@ static int times_out_and_is_cancelled(void *arg)
 	return an_timeout_end(&limit, an_sleep(AN_HOUR));
 }
 
-/* Point 8: an outside cancellation that comes together with the deadline is not
+/* asyncio semantics 8: an outside cancellation that comes together with the deadline is not
  * swallowed. */
 TASK_TEST(cancellation_outranks_a_timeout)
 {

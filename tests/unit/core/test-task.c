@@ -126,7 +126,7 @@ TASK_TEST(a_cancelled_join_leaves_the_task_to_its_owner)
 	return 0;
 }
 
-/* runtime.md, point 1 of the semantics: a task cancelled before its first step never
+/* asyncio semantics 1: a task cancelled before its first step never
  * runs. */
 TASK_TEST(a_task_cancelled_before_its_first_step_never_runs)
 {
@@ -261,7 +261,7 @@ static int sleeps_then_appends(void *arg)
 	return 0;
 }
 
-/* Point 30: equal deadlines fire in order. */
+/* asyncio semantics 30: equal deadlines fire in order. */
 TASK_TEST(equal_deadlines_fire_in_the_order_of_the_sleeps)
 {
 	order = (struct order){ 0 };

@@ -45,7 +45,7 @@ TASK_TEST(all_pass_together_with_an_index_each)
 	return 0;
 }
 
-/* runtime.md, point 26. */
+/* asyncio semantics 26. */
 TASK_TEST(a_cancelled_arrival_leaves_without_breaking_it)
 {
 	an_task *task;

@@ -85,7 +85,7 @@ TASK_TEST(the_mutex_must_be_held)
 	return 0;
 }
 
-/* runtime.md, point 24: the mutex is taken again before the cancellation is reported. */
+/* asyncio semantics 24: the mutex is taken again before the cancellation is reported. */
 TASK_TEST(a_cancelled_wait_holds_the_mutex_again)
 {
 	an_task *task;

@@ -37,7 +37,7 @@ TASK_TEST(a_set_wakes_all_and_later_waits_pass)
 	return 0;
 }
 
-/* runtime.md, point 25. */
+/* asyncio semantics 25. */
 TASK_TEST(a_set_that_is_cleared_at_once_still_wakes_who_waits)
 {
 	CHECK_EQUAL(spawn_waiters(3), 0);

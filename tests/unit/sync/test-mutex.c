@@ -78,7 +78,7 @@ static int locks_then_checks(void *arg)
 	return r;
 }
 
-/* runtime.md, points 21 and 22: a hand-over that happened is kept and passed on. */
+/* asyncio semantics 21 and 22: a hand-over that happened is kept and passed on. */
 TASK_TEST(a_waiter_cancelled_after_the_hand_over_has_the_mutex)
 {
 	an_task *first, *second;

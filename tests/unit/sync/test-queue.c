@@ -107,7 +107,7 @@ static int gets_one(void *arg)
 	return an_queue_get(&queue, arg);
 }
 
-/* runtime.md, point 27: an item delivered to a getter that is then cancelled is not
+/* asyncio semantics 27: an item delivered to a getter that is then cancelled is not
  * lost. */
 TASK_TEST(an_item_delivered_before_the_cancellation_is_received)
 {
@@ -168,7 +168,7 @@ static int works(void *arg)
 	return 0;
 }
 
-/* Point 28. */
+/* asyncio semantics 28. */
 TASK_TEST(a_join_waits_until_all_is_dealt_with)
 {
 	an_duration start = an_now();

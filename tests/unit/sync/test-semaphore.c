@@ -61,7 +61,7 @@ static int acquires(void *arg)
 	return r;
 }
 
-/* runtime.md, point 23: nobody overtakes a waiter to whom a permit was released. */
+/* asyncio semantics 23: nobody overtakes a waiter to whom a permit was released. */
 TASK_TEST(a_release_and_acquire_in_one_turn_cannot_overtake)
 {
 	an_task *waiter;
