@@ -226,8 +226,7 @@ static int times_out_and_is_cancelled(void *arg)
 	return an_timeout_end(&limit, an_sleep(AN_HOUR));
 }
 
-/* asyncio semantics 8: an outside cancellation that comes together with the deadline is not
- * swallowed. */
+/* asyncio semantics 8: an outside cancellation that comes with the deadline is kept. */
 TASK_TEST(cancellation_outranks_a_timeout)
 {
 	an_task *task;
