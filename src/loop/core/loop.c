@@ -223,13 +223,18 @@ bool an__loop_stuck(const an_loop *loop)
 	       !loop->timers.used && foreign_events(loop) <= 0;
 }
 
-/* Descriptors first; when they have nothing, work of other threads; then the clock
- * jumps. */
+/* How often descriptors are looked at before the clock jumps: a look may do no more than let
+ * libevent send what a peer on this loop will see at the next one. */
+#define VIRTUAL_LOOKS 3
+
+/* Descriptors first; when they have nothing, work of other threads; then the clock jumps. */
 static void poll_virtual(an_loop *loop)
 {
-	event_base_loop(loop->base, LOOK_ONCE);
-	if (work_pending(loop))
-		return;
+	for (int i = 0; i < VIRTUAL_LOOKS; i++) {
+		event_base_loop(loop->base, LOOK_ONCE);
+		if (work_pending(loop))
+			return;
+	}
 	if (loop->holds)
 		event_base_loop(loop->base, EVLOOP_ONCE);
 	else if (settle_first_timer(loop))
