@@ -223,11 +223,12 @@ bool an__loop_stuck(const an_loop *loop)
 	       !loop->timers.used && foreign_events(loop) <= 0;
 }
 
-/* How often descriptors are looked at before the clock jumps: a look may do no more than let
- * libevent send what a peer on this loop will see at the next one. */
+/* How often descriptors are looked at before the clock jumps: a look may do no more than
+ * let libevent send what a peer on this loop will see at the next one. */
 #define VIRTUAL_LOOKS 3
 
-/* Descriptors first; when they have nothing, work of other threads; then the clock jumps. */
+/* Descriptors first; when they have nothing, work of other threads; then the clock
+ * jumps. */
 static void poll_virtual(an_loop *loop)
 {
 	for (int i = 0; i < VIRTUAL_LOOKS; i++) {
