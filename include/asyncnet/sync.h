@@ -35,7 +35,8 @@ AN_API void an_mutex_init(an_mutex *m);
  * Returns 0; -ECANCELED; -EDEADLK when the caller holds it already. */
 AN_API AN_SUSPENDS int an_mutex_lock(an_mutex *m);
 
-/* Takes it if that needs no waiting. Returns 0; -EBUSY. Never suspends. */
+/* Takes it if that needs no waiting. Returns 0; -EBUSY; AN_ERR_NO_TASK outside a task,
+ * where nobody would hold it. Never suspends. */
 AN_API int an_mutex_trylock(an_mutex *m);
 
 /* Gives it to the first waiter, or frees it. Never suspends.

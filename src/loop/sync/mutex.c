@@ -8,6 +8,8 @@
 #include "loop/core/wait.h"
 #include "loop/sync/mutex.h"
 
+#include <asyncnet/error.h>
+
 #include <errno.h>
 
 void an_mutex_init(an_mutex *m)
@@ -43,9 +45,13 @@ void an__mutex_lock_uncancellable(an_mutex *m)
 
 int an_mutex_trylock(an_mutex *m)
 {
+	an_task *task = an_current();
+
+	if (!task)
+		return AN_ERR_NO_TASK;
 	if (m->owner)
 		return -EBUSY;
-	m->owner = an_current();
+	m->owner = task;
 	return 0;
 }
 

@@ -159,6 +159,17 @@ TASK_TEST(a_cancellation_at_any_step_leaves_it_free)
 	return cancel_at_each_step(starts_rivals, contends, finds_it_free, NULL);
 }
 
+static void outside_a_task_there_is_no_owner_to_be(void **state)
+{
+	an_mutex m = AN_MUTEX_INIT;
+
+	(void)state;
+	assert_int_equal(an_mutex_trylock(&m), AN_ERR_NO_TASK);
+	assert_int_equal(an_mutex_lock(&m), AN_ERR_NO_TASK);
+	assert_int_equal(an_mutex_unlock(&m), -EPERM);
+	assert_false(an_mutex_locked(&m));
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(waiters_get_it_first_come_first_served),
 	cmocka_unit_test(what_is_not_held_cannot_be_unlocked),
@@ -166,5 +177,6 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_waiter_cancelled_after_the_hand_over_has_the_mutex),
 	cmocka_unit_test(a_waiter_cancelled_before_the_hand_over_is_passed_over),
 	cmocka_unit_test(a_cancellation_at_any_step_leaves_it_free),
+	cmocka_unit_test(outside_a_task_there_is_no_owner_to_be),
 };
 TEST_MAIN("mutex", tests)
