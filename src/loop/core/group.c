@@ -100,24 +100,29 @@ void an__group_child_done(an_task *child)
 		an__wake(g->waiter, 0);
 }
 
+static bool outer_cancelled(const an_group *g)
+{
+	an__scope_cancelled(g->scope.task); /* counts the deadlines */
+	return g->scope.outer && g->scope.outer->seen;
+}
+
 /* Waits for the children; cancelled from outside, it passes that on and waits all the
- * same.
+ * same. A child may still be added when the last one has woken the waiter.
  * Returns 0 or -ECANCELED for that. */
 static int await_children(an_group *g)
 {
-	bool outer_cancelled;
-	an__waiter w;
-	int r;
+	int r = an__wait_check();
+	an__waiter w = { 0 };
 
 	g->waiter = &w;
-	r = g->count ? an__wait(&w, NULL) : an__wait_check();
-	outer_cancelled = r == -ECANCELED && g->scope.outer && g->scope.outer->seen;
-	if (outer_cancelled)
+	while (r == 0 && g->count)
+		r = an__wait(&w, NULL);
+	if (r < 0 && outer_cancelled(g))
 		an_group_cancel(g);
 	while (g->count)
 		an_ignore(an__wait_uncancellable(&w, NULL));
 	g->waiter = NULL;
-	return outer_cancelled ? -ECANCELED : 0;
+	return r < 0 && outer_cancelled(g) ? -ECANCELED : 0;
 }
 
 int an_group_end(an_group *g)

@@ -180,6 +180,57 @@ TASK_TEST(a_timeout_around_a_group_cancels_it)
 	return 0;
 }
 
+/* asyncio semantics 14: the group cancelled itself, and then its surroundings are
+ * cancelled while the children clean up. */
+TASK_TEST(a_timeout_during_the_cleanup_of_a_cancelled_group_is_passed_on)
+{
+	an_timeout limit;
+	an_group group;
+	int r;
+
+	ended = 0;
+	an_timeout_begin(&limit, AN_SECOND / 2);
+	an_group_begin(&group);
+	CHECK_EQUAL(an_group_spawn(&group, cleans_up_slowly, NULL), 0);
+	CHECK_EQUAL(an_yield(), 0);
+	an_group_cancel(&group);
+	r = an_group_end(&group);
+	CHECK_EQUAL(r, -ECANCELED);
+	CHECK_EQUAL(ended, 1);
+	CHECK_EQUAL(an_timeout_end(&limit, r), -ETIMEDOUT);
+	return 0;
+}
+
+static an_group shared_group;
+
+static int owns_the_shared_group(void *arg)
+{
+	(void)arg;
+	an_group_begin(&shared_group);
+	CHECK_EQUAL(an_group_spawn(&shared_group, fails_at_once, NULL), 0);
+	return an_group_end(&shared_group);
+}
+
+/* Its last child has ended, its owner has been woken and has not run yet. */
+TASK_TEST(a_child_that_comes_at_the_last_moment_is_waited_for_and_cancelled)
+{
+	an_task *owner;
+	int result;
+
+	CHECK_EQUAL(an_spawn(owns_the_shared_group, NULL, NULL, &owner), 0);
+	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_yield(), 0);
+	CHECK(!an_done(owner));
+	CHECK_EQUAL(shared_group.count, 0);
+	CHECK_EQUAL(an_group_spawn(&shared_group, returns_its_cancellation, NULL), 0);
+	CHECK_EQUAL(an_sleep(AN_SECOND), 0);
+	CHECK(!an_done(owner));
+	an_cancel(owner);
+	CHECK_EQUAL(an_join(owner, &result), 0);
+	CHECK_EQUAL(result, -ECANCELED);
+	return 0;
+}
+
 static int spawns_a_sibling(void *arg)
 {
 	return an_group_spawn(arg, sleeps_a_second, NULL);
@@ -206,6 +257,9 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_cancelled_owner_cancels_its_children_and_waits_for_them),
 	cmocka_unit_test(an_error_outranks_the_owners_cancellation),
 	cmocka_unit_test(a_timeout_around_a_group_cancels_it),
+	cmocka_unit_test(a_timeout_during_the_cleanup_of_a_cancelled_group_is_passed_on),
+	cmocka_unit_test(
+		a_child_that_comes_at_the_last_moment_is_waited_for_and_cancelled),
 	cmocka_unit_test(a_child_may_spawn_siblings),
 };
 TEST_MAIN("group", tests)
