@@ -37,13 +37,16 @@ AN_API an_loop *an_loop_current(void);
 /* Attaches a loop to a base that the caller dispatches itself: tasks, timers and streams
  * of this thread then run inside event_base_dispatch(). `base` is borrowed and must
  * outlive the loop; its backend must not be changed. One loop a thread. Never suspends.
- * From outside a task, an_spawn() works on the thread's attached loop.
+ * From outside a task, an_spawn() works on the thread's attached loop. The base does not
+ * run out of events while a loop is attached: end its dispatch by event_base_loopbreak().
  * Returns 0; AN_ERR_MISUSE when the thread has a loop; -ENOMEM. */
 AN_API int an_loop_attach(struct event_base *base, const an_loop_opts *opts,
 			  an_loop **ret);
 
 /* Cancels and awaits what still runs (dispatching the base for it), then detaches and
- * frees the loop. Not to be called from a task. Accepts NULL, returns NULL. */
+ * frees the loop. Accepts NULL. Returns NULL; `loop`, which lives on, when called from a
+ * task, or from a callback of the base while tasks still run: it cannot wait for them
+ * there. In a callback they are cancelled all the same; try again later. */
 AN_API an_loop *an_loop_detach(an_loop *loop);
 
 /* The base under the loop, for libevent code that shares it. Borrowed. */

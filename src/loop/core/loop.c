@@ -220,7 +220,15 @@ static int foreign_events(const an_loop *loop)
 bool an__loop_stuck(const an_loop *loop)
 {
 	return loop->opts.virtual_clock && !work_pending(loop) && !loop->holds &&
-	       !loop->timers.used && foreign_events(loop) <= 0;
+	       !loop->timers.used && foreign_events(loop) <= 0 &&
+	       !atomic_load_explicit(&loop->posts, memory_order_relaxed) &&
+	       !event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ACTIVE);
+}
+
+static void jump(an_loop *loop, an_duration to)
+{
+	if (to > loop->now)
+		loop->now = to;
 }
 
 /* How often descriptors are looked at before the clock jumps: a look may do no more than
@@ -239,7 +247,7 @@ static void poll_virtual(an_loop *loop)
 	if (loop->holds)
 		event_base_loop(loop->base, EVLOOP_ONCE);
 	else if (settle_first_timer(loop))
-		loop->now = an__first_timer(loop)->node.deadline;
+		jump(loop, an__first_timer(loop)->node.deadline);
 	else if (foreign_events(loop) > 0)
 		event_base_loop(loop->base, EVLOOP_ONCE);
 }

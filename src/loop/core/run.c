@@ -64,21 +64,37 @@ static bool winding_up(const an_loop *loop)
 	return (loop->task_count || loop->holds) && !an__loop_stuck(loop);
 }
 
-/* Cancels and awaits what still runs; waits for threads that will still send. */
-static void wind_up(an_loop *loop)
+/* Returns false when the base cannot be dispatched: it is being dispatched already. */
+static bool await_tasks(an_loop *loop)
 {
-	loop->ending = true;
-	an__tasks_cancel_all(loop);
 	while (winding_up(loop)) {
 		if (loop->attached) {
-			event_base_loop(loop->base, EVLOOP_ONCE);
+			if (event_base_loop(loop->base, EVLOOP_ONCE) < 0)
+				return false;
 			continue;
 		}
 		an__loop_turn(loop);
 		if (winding_up(loop))
 			an__loop_poll(loop);
 	}
-	atomic_store(&loop->closed, true);
+	return true;
+}
+
+/* Cancels and awaits what still runs; waits for threads that will still send. Messages
+ * that were accepted, and the hooks that they set, are run while the layers above are
+ * still there. */
+static bool wind_up(an_loop *loop)
+{
+	loop->ending = true;
+	an__tasks_cancel_all(loop);
+	do {
+		if (!await_tasks(loop))
+			return false;
+		atomic_store(&loop->closed, true);
+		an__post_run(loop);
+		an__loop_turn(loop);
+	} while (winding_up(loop));
+	return true;
 }
 
 static int run_main(an_loop *loop, an_task_fn fn, void *arg)
@@ -155,7 +171,8 @@ an_loop *an_loop_detach(an_loop *loop)
 {
 	if (!loop)
 		return NULL;
-	wind_up(loop);
+	if (loop->in_turn || !wind_up(loop))
+		return loop;
 	an__loop_free(loop);
 	return NULL;
 }

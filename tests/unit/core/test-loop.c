@@ -1,5 +1,6 @@
 /* The loop itself: real time, messages from other threads, a base of the caller's,
  * SIGINT. */
+#include "loop/core/loop.h"
 #include "tests/support/run.h"
 
 #include <errno.h>
@@ -71,6 +72,83 @@ static void messages_of_other_threads_arrive_all_and_in_order(void **state)
 {
 	(void)state;
 	assert_int_equal(an_run(receives_from_threads, NULL, NULL), 0);
+}
+
+static void sets_event(void *arg)
+{
+	an_event_set(arg);
+}
+
+static int posts_to_itself(void *arg)
+{
+	an_event event = AN_EVENT_INIT;
+
+	(void)arg;
+	CHECK_EQUAL(an_post(an_loop_current(), sets_event, &event), 0);
+	return an_event_wait(&event);
+}
+
+static void a_message_on_its_way_keeps_a_virtual_loop_from_being_stuck(void **state)
+{
+	(void)state;
+	assert_int_equal(run_virtual(posts_to_itself, NULL), 0);
+}
+
+static struct {
+	bool local_lives, late_ran, late_saw_local, hook_ran, hook_saw_local;
+	int spawned;
+} at_end;
+
+static void destroys_local(void *value)
+{
+	*(bool *)value = false;
+}
+
+static void late_hook(an__turn_hook *hook)
+{
+	(void)hook;
+	at_end.hook_ran = true;
+	at_end.hook_saw_local = at_end.local_lives;
+}
+
+static int never_runs(void *arg)
+{
+	(void)arg;
+	abort();
+}
+
+static void late_message(void *arg)
+{
+	at_end.late_ran = true;
+	at_end.late_saw_local = at_end.local_lives;
+	at_end.spawned = an_spawn(never_runs, NULL, NULL, NULL);
+	an__loop_at_turn_end(an_loop_current(), arg);
+}
+
+static int posts_and_returns(void *arg)
+{
+	an_loop *loop = an_loop_current();
+
+	at_end.local_lives = true;
+	an__loop_set_local(loop, AN__LOCAL_LOG, &at_end.local_lives, destroys_local);
+	CHECK_EQUAL(an_post(loop, late_message, arg), 0);
+	return 4;
+}
+
+/* What an_post() took is run while streams and loggers still work. */
+static void a_message_that_was_taken_runs_before_the_loop_is_taken_apart(void **state)
+{
+	an__turn_hook hook;
+
+	(void)state;
+	an__turn_hook_init(&hook, late_hook);
+	assert_int_equal(an_run(posts_and_returns, &hook, NULL), 4);
+	assert_true(at_end.late_ran);
+	assert_true(at_end.late_saw_local);
+	assert_true(at_end.hook_ran);
+	assert_true(at_end.hook_saw_local);
+	assert_int_equal(at_end.spawned, 0);
+	assert_false(at_end.local_lives);
 }
 
 /* ---- real time --------------------------------------------------------------------- */
@@ -181,6 +259,47 @@ static void a_detached_loop_cancels_what_still_runs(void **state)
 	event_base_free(base);
 }
 
+static void detaches(evutil_socket_t fd, short events, void *arg)
+{
+	an_loop **loop = arg;
+
+	(void)fd;
+	(void)events;
+	*loop = an_loop_detach(*loop);
+	event_base_loopbreak(an_loop_base(*loop));
+}
+
+static int detaches_its_loop(void *arg)
+{
+	an_loop *loop = an_loop_current();
+
+	(void)arg;
+	CHECK(an_loop_detach(loop) == loop);
+	event_base_loopbreak(an_loop_base(loop));
+	return an_sleep(AN_FOREVER);
+}
+
+static void a_loop_cannot_be_detached_from_inside(void **state)
+{
+	struct event_base *base = event_base_new();
+	struct timeval now = { 0, 0 };
+	an_loop *loop;
+	int r = 0;
+
+	(void)state;
+	assert_int_equal(an_loop_attach(base, NULL, &loop), 0);
+	assert_int_equal(an_spawn(waits_and_says_so, &r, NULL, NULL), 0);
+	assert_int_equal(an_spawn(detaches_its_loop, NULL, NULL, NULL), 0);
+	event_base_dispatch(base);
+	assert_int_equal(event_base_once(base, -1, EV_TIMEOUT, detaches, &loop, &now), 0);
+	event_base_dispatch(base);
+	assert_non_null(loop);
+	assert_ptr_equal(an_loop_current(), loop);
+	assert_null(an_loop_detach(loop));
+	assert_int_equal(r, -ECANCELED);
+	event_base_free(base);
+}
+
 /* ---- SIGINT ------------------------------------------------------------------------ */
 
 static int is_interrupted(void *arg)
@@ -252,9 +371,12 @@ static void each_thread_may_have_a_loop(void **state)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(messages_of_other_threads_arrive_all_and_in_order),
+	cmocka_unit_test(a_message_on_its_way_keeps_a_virtual_loop_from_being_stuck),
+	cmocka_unit_test(a_message_that_was_taken_runs_before_the_loop_is_taken_apart),
 	cmocka_unit_test(a_real_sleep_is_never_too_short),
 	cmocka_unit_test(tasks_run_inside_a_base_that_the_caller_dispatches),
 	cmocka_unit_test(a_detached_loop_cancels_what_still_runs),
+	cmocka_unit_test(a_loop_cannot_be_detached_from_inside),
 	cmocka_unit_test(the_first_interrupt_cancels_the_main_task),
 	cmocka_unit_test(signals_are_left_alone_on_request),
 	cmocka_unit_test(each_thread_may_have_a_loop),
