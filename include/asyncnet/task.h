@@ -50,7 +50,8 @@ typedef struct an_task_opts {
  * to an_join() or an_detach(); with NULL the task is detached from the start. A task that
  * is cancelled before its first step never runs fn, so what `arg` owns must be freed by
  * somebody else: the joiner, or the owner of the group.
- * Returns 0; -ENOMEM; AN_ERR_NO_TASK outside a loop. */
+ * Returns 0; -ENOMEM; -EINVAL for a stack of more than 1 GiB; AN_ERR_NO_TASK outside a
+ * loop. */
 AN_API int an_spawn(an_task_fn fn, void *arg, const an_task_opts *opts, an_task **ret);
 
 /* Waits until `task` has ended. Suspends.
@@ -61,8 +62,8 @@ AN_API int an_spawn(an_task_fn fn, void *arg, const an_task_opts *opts, an_task 
  * task joins itself; -EBUSY when another task joins it already. */
 AN_API AN_SUSPENDS int an_join(an_task *task, int *ret_result);
 
-/* Gives the handle up: the task runs on and is freed when it ends. Accepts NULL. Never
- * suspends. Returns NULL. */
+/* Gives the handle up: the task runs on and is freed when it ends. No effect while
+ * another task joins it. Accepts NULL. Never suspends. Returns NULL. */
 AN_API an_task *an_detach(an_task *task);
 
 /* Asks a task to end: cancels its root scope and counts the request. Never suspends; the
@@ -95,8 +96,9 @@ AN_API AN_SUSPENDS int an_yield(void);
  * Returns 0 when the time is over, -ECANCELED before. */
 AN_API AN_SUSPENDS int an_sleep(an_duration d);
 
-/* 0, or -ECANCELED when a suspending call made here would return it. Never suspends
- * itself: for long computations. */
+/* 0, or -ECANCELED when a suspending call made here would return it; under a deadline it
+ * reads the clock again. Never suspends itself: for long computations. AN_ERR_NO_TASK
+ * outside a task. */
 AN_API int an_check(void);
 
 /* ---- scopes ------------------------------------------------------------------------ */
@@ -132,11 +134,11 @@ AN_API int an_timeout_reschedule(an_timeout *t, an_duration deadline);
 
 /* Closes the scope. `result` is what the work in it returned.
  * Returns -ETIMEDOUT when result is -ECANCELED, this scope expired, and no outer scope is
- * cancelled; otherwise result, so a value that arrived all the same is kept. Never
- * suspends. */
+ * cancelled; AN_ERR_MISUSE when it is not open in this task; otherwise result, so a value
+ * that arrived all the same is kept. Never suspends. */
 AN_API int an_timeout_end(an_timeout *t, int result);
 
-/* Whether the deadline passed; valid after the end, too. */
+/* Whether the deadline has cancelled the scope; valid after the end, too. */
 AN_API bool an_timeout_expired(const an_timeout *t);
 
 /* Hides the cancellation of all outer scopes until its end, so that a ROLLBACK or a close
@@ -149,9 +151,9 @@ typedef struct an_shield {
  * allowed and seldom wise. Never suspends. */
 AN_API void an_shield_begin(an_shield *s, an_duration grace);
 
-/* Closes the shield. Returns -ETIMEDOUT when result is -ECANCELED and the grace ran out,
- * otherwise result. A cancellation from outside is seen again from here on. Never
- * suspends. */
+/* Closes the shield. Returns -ETIMEDOUT when result is -ECANCELED and the grace ran out;
+ * AN_ERR_MISUSE as above; otherwise result. A cancellation from outside is seen again
+ * from here on. Never suspends. */
 AN_API int an_shield_end(an_shield *s, int result);
 
 /* Child tasks that end together: none outlives the group. */

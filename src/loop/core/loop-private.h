@@ -46,6 +46,7 @@ struct an_task {
 	an_loop *loop;
 	enum an__task_state state;
 	bool detached;	/* nobody has a handle: freed when it ends */
+	bool joining;	/* its handle is a joiner's, who has not run yet */
 	int result;
 	an__ctx ctx;
 	void *fake_stack;	 /* AddressSanitizer's, while it is not running */
@@ -156,6 +157,7 @@ void an__tasks_free_left(an_loop *loop);
 /* wait.c */
 void an__wait_cancel(an_task *task, int result); /* of a parked, cancellable task */
 an_duration an__wait_deadline(const an_task *task); /* what the parked task waits for */
+void an__wait_arm(an_task *task); /* of a parked task, for that deadline */
 
 /* scope.c */
 void an__scope_begin(struct an__scope *s, an_task *task, enum an__scope_kind kind,

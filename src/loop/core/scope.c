@@ -3,9 +3,8 @@
  * Each scope knows, besides its own state, what holds for it together with all scopes
  * outside it up to the nearest shield: `deadline` is the nearest of their deadlines,
  * `seen` whether any is cancelled. A begin takes both over from the scope outside in
- * O(1); a cancellation, which is
- * rare, walks inward to spread `seen`. A suspending call looks at the innermost scope
- * alone.
+ * O(1); a cancellation, which is rare, walks inward to spread `seen`. A suspending call
+ * looks at the innermost scope alone.
  *
  *	root <- timeout <- SHIELD <- timeout <- (innermost)
  *	\______________/   \_________________/
@@ -18,6 +17,11 @@
 #include <asyncnet/error.h>
 
 #include <errno.h>
+
+static an_task *current_task(void)
+{
+	return an__current_loop ? an__current_loop->current : NULL;
+}
 
 void an__scope_begin(struct an__scope *s, an_task *task, enum an__scope_kind kind,
 		     an_duration own)
@@ -38,15 +42,21 @@ void an__scope_begin(struct an__scope *s, an_task *task, enum an__scope_kind kin
 		task->scope = s;
 }
 
-/* A scope that is ended while inner ones are still open takes those with it; their memory
- * may be gone already, so they are not looked at. */
-static bool end_out_of_order(struct an__scope *s)
+static bool is_open(const struct an__scope *s)
 {
-	struct an__scope *open = s->task->scope;
+	const struct an__scope *open = s->task->scope;
 
 	while (open && open != s)
 		open = open->outer;
-	if (!open)
+	return open;
+}
+
+/* A scope that is ended while inner ones are still open takes those with it. Their owner
+ * may end them afterwards, which is refused: they must not be freed before their task has
+ * left the outer one. */
+static bool end_out_of_order(struct an__scope *s)
+{
+	if (!is_open(s))
 		return false;
 	s->task->scope = s->outer;
 	return true;
@@ -91,6 +101,8 @@ void an__scope_cancel(struct an__scope *s)
 	if (s->cancelled)
 		return;
 	s->cancelled = true;
+	if (!is_open(s))
+		return;
 	spread(s);
 	wake_if_cancelled(s->task);
 }
@@ -123,11 +135,6 @@ void an__scope_expire(an_task *task, an_duration now)
 
 /* ---- timeouts and shields ---------------------------------------------------------- */
 
-static an_task *current_task(void)
-{
-	return an__current_loop ? an__current_loop->current : NULL;
-}
-
 void an_timeout_begin_at(an_timeout *t, an_duration deadline)
 {
 	an__scope_begin(&t->scope, current_task(), AN__SCOPE_TIMEOUT, deadline);
@@ -158,20 +165,25 @@ int an_timeout_reschedule(an_timeout *t, an_duration deadline)
 {
 	an_task *task = t->scope.task;
 
-	if (!task || t->scope.kind != AN__SCOPE_TIMEOUT || t->scope.cancelled)
+	if (!task || t->scope.kind != AN__SCOPE_TIMEOUT || t->scope.cancelled ||
+	    !is_open(&t->scope))
 		return AN_ERR_MISUSE;
 	t->scope.own = deadline;
 	recompute_deadlines(&t->scope);
-	if (task->state == AN__TASK_PARKED && !task->waiter->uncancellable)
-		an__timer_arm(&task->timer, an__wait_deadline(task));
+	if (task->state == AN__TASK_PARKED)
+		an__wait_arm(task);
 	return 0;
 }
 
 static int end_limited(struct an__scope *s, int result)
 {
+	an_task *task = s->task;
+
+	if (!task || task != current_task())
+		return AN_ERR_MISUSE;
 	/* The work may have been cancelled before anybody looked at this deadline. */
-	if (result == -ECANCELED && s->task)
-		an__scope_expire(s->task, s->task->loop->now);
+	if (result == -ECANCELED)
+		an__scope_expire(task, task->loop->now);
 	if (!an__scope_end(s))
 		return AN_ERR_MISUSE;
 	if (result == -ECANCELED && s->expired)

@@ -48,7 +48,11 @@ static void task_main(void *arg)
 	an_task *task = arg;
 	an_loop *loop = task->loop;
 
-	an__stack_switch_end(NULL, NULL, NULL);
+	/* The very first task comes from the loop's own stack, and notes where it is. */
+	if (loop->main_size)
+		an__stack_switch_end(NULL, NULL, NULL);
+	else
+		an__stack_switch_end(NULL, &loop->main_low, &loop->main_size);
 	if (loop->corpse) {
 		an_task *corpse = loop->corpse;
 
@@ -194,9 +198,12 @@ int an_join(an_task *task, int *ret_result)
 
 	if (task == an_current())
 		return -EDEADLK;
-	if (task->joiner.first)
+	if (task->joining)
 		return -EBUSY;
+	/* Until this one runs again: others may run between the task's end and that. */
+	task->joining = true;
 	r = task->state == AN__TASK_DONE ? an__wait_check() : an__wait(&w, &task->joiner);
+	task->joining = false;
 	if (r < 0)
 		return r;
 	if (ret_result)
@@ -207,7 +214,7 @@ int an_join(an_task *task, int *ret_result)
 
 an_task *an_detach(an_task *task)
 {
-	if (!task)
+	if (!task || task->joining)
 		return NULL;
 	task->detached = true;
 	if (task->state == AN__TASK_DONE) {
@@ -258,8 +265,13 @@ const char *an_task_name(const an_task *task)
 	return task->name;
 }
 
+/* Within a turn nobody else looks at the clock. */
 int an_check(void)
 {
+	an_task *task = an_current();
+
+	if (task && !task->scope->seen && task->scope->deadline != AN_FOREVER)
+		an_now_update();
 	return an__wait_check();
 }
 

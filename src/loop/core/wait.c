@@ -53,7 +53,7 @@ an_duration an__wait_deadline(const an_task *task)
 /* The timer is left alone when it is armed for something earlier: it then finds, when it
  * fires, that the deadline has moved, and moves itself. A limit that is opened and closed
  * around a quick call therefore never touches the heap. */
-static void arm(an_task *task)
+void an__wait_arm(an_task *task)
 {
 	an_duration deadline = an__wait_deadline(task);
 
@@ -73,7 +73,7 @@ static int park(an_task *task, an__waiter *w, an__waiters *queue)
 		enqueue(queue, w);
 	task->waiter = w;
 	task->state = AN__TASK_PARKED;
-	arm(task);
+	an__wait_arm(task);
 	an__switch_away(task->loop);
 	return w->result;
 }

@@ -133,6 +133,58 @@ TASK_TEST(another_task_can_move_a_limit_that_is_waited_under)
 	return 0;
 }
 
+static int ends_the_limit_early(void *arg)
+{
+	(void)arg;
+	CHECK_EQUAL(an_sleep(AN_SECOND), 0);
+	CHECK_EQUAL(an_timeout_end(shared_limit, 0), AN_ERR_MISUSE); /* not its own */
+	return an_timeout_reschedule(shared_limit, 0);
+}
+
+TASK_TEST(a_limit_moved_to_the_past_does_not_turn_the_clock_back)
+{
+	an_timeout limit;
+	an_task *task;
+	int result;
+
+	shared_limit = &limit;
+	CHECK_EQUAL(an_sleep(AN_SECOND), 0);
+	an_timeout_begin(&limit, AN_HOUR);
+	CHECK_EQUAL(an_spawn(ends_the_limit_early, NULL, NULL, &task), 0);
+	CHECK_EQUAL(an_sleep(AN_FOREVER), -ECANCELED);
+	CHECK_EQUAL(an_now(), 2 * AN_SECOND);
+	CHECK_EQUAL(an_timeout_end(&limit, -ECANCELED), -ETIMEDOUT);
+	CHECK_EQUAL(an_join(task, &result), 0);
+	CHECK_EQUAL(result, 0);
+	return 0;
+}
+
+static int lifts_the_limit(void *arg)
+{
+	(void)arg;
+	return an_timeout_reschedule(shared_limit, AN_FOREVER);
+}
+
+static int waits_without_a_limit(void *arg)
+{
+	an_timeout limit;
+	int r;
+
+	(void)arg;
+	shared_limit = &limit;
+	an_timeout_begin(&limit, AN_HOUR);
+	CHECK_EQUAL(an_spawn(lifts_the_limit, NULL, NULL, NULL), 0);
+	r = an_sleep(AN_FOREVER);
+	CHECK_EQUAL(an_now(), 0);
+	return an_timeout_end(&limit, r);
+}
+
+static void a_limit_that_is_lifted_never_expires(void **state)
+{
+	(void)state;
+	assert_int_equal(run_virtual(waits_without_a_limit, NULL), AN_ERR_STUCK);
+}
+
 static int cleans_up_behind_a_shield(void *arg)
 {
 	int *steps = arg;
@@ -247,10 +299,58 @@ TASK_TEST(a_scope_that_is_not_open_cannot_be_ended)
 	an_timeout_begin(&outer, AN_SECOND);
 	an_timeout_begin(&inner, AN_SECOND);
 	CHECK_EQUAL(an_timeout_end(&outer, 3), 3); /* takes the inner one with it */
+	CHECK_EQUAL(an_timeout_reschedule(&inner, AN_HOUR), AN_ERR_MISUSE);
 	CHECK_EQUAL(an_timeout_end(&inner, 3), AN_ERR_MISUSE);
 	CHECK_EQUAL(an_timeout_end(&outer, 3), AN_ERR_MISUSE);
 	CHECK_EQUAL(an_sleep(AN_HOUR), 0);
 	return 0;
+}
+
+TASK_TEST(a_group_that_was_ended_with_an_outer_scope_can_still_fail)
+{
+	an_timeout outer;
+	an_group group;
+
+	an_timeout_begin(&outer, AN_SECOND);
+	an_group_begin(&group);
+	CHECK_EQUAL(an_timeout_end(&outer, 0), 0);
+	an_group_fail(&group, -EIO);
+	CHECK_EQUAL(an_check(), 0); /* no longer in the group */
+	CHECK_EQUAL(an_group_end(&group), -EIO);
+	CHECK_EQUAL(an_sleep(AN_HOUR), 0);
+	return 0;
+}
+
+static int computes_under_a_limit(void *arg)
+{
+	an_duration start = an_now_update();
+	an_timeout limit;
+	int r;
+
+	(void)arg;
+	an_timeout_begin(&limit, AN_MILLISECOND);
+	while ((r = an_check()) == 0)
+		CHECK(an_now_update() - start < 20 * AN_SECOND);
+	return an_timeout_end(&limit, r);
+}
+
+static int checks_alone(void *arg)
+{
+	an_timeout limit;
+	int r = 0;
+
+	(void)arg;
+	an_timeout_begin(&limit, AN_MILLISECOND);
+	for (long i = 0; i < 1000 * 1000 * 1000 && r == 0; i++)
+		r = an_check();
+	return an_timeout_end(&limit, r);
+}
+
+static void a_long_computation_sees_its_limit(void **state)
+{
+	(void)state;
+	assert_int_equal(an_run(computes_under_a_limit, NULL, NULL), -ETIMEDOUT);
+	assert_int_equal(an_run(checks_alone, NULL, NULL), -ETIMEDOUT);
 }
 
 static const struct CMUnitTest tests[] = {
@@ -262,11 +362,15 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(of_limits_that_expire_together_the_outer_one_reports),
 	cmocka_unit_test(a_limit_can_be_moved_either_way),
 	cmocka_unit_test(another_task_can_move_a_limit_that_is_waited_under),
+	cmocka_unit_test(a_limit_moved_to_the_past_does_not_turn_the_clock_back),
+	cmocka_unit_test(a_limit_that_is_lifted_never_expires),
 	cmocka_unit_test(a_shield_lets_cleanup_wait),
 	cmocka_unit_test(a_cancellation_waits_until_the_shield_ends),
 	cmocka_unit_test(a_shields_own_grace_runs_out),
 	cmocka_unit_test(a_deadline_that_passed_behind_a_shield_is_seen_after_it),
 	cmocka_unit_test(cancellation_outranks_a_timeout),
 	cmocka_unit_test(a_scope_that_is_not_open_cannot_be_ended),
+	cmocka_unit_test(a_group_that_was_ended_with_an_outer_scope_can_still_fail),
+	cmocka_unit_test(a_long_computation_sees_its_limit),
 };
 TEST_MAIN("scope", tests)

@@ -108,6 +108,26 @@ TASK_TEST(a_second_joiner_is_refused)
 	return 0;
 }
 
+/* The first joiner has been woken and has not run yet. */
+TASK_TEST(a_second_joiner_is_refused_when_the_task_has_just_ended)
+{
+	an_task *target, *joiner;
+	int result;
+
+	CHECK_EQUAL(an_spawn(sleeps_for_ever, NULL, NULL, &target), 0);
+	CHECK_EQUAL(an_spawn(joins, target, NULL, &joiner), 0);
+	CHECK_EQUAL(an_yield(), 0);
+	an_cancel(target);
+	CHECK_EQUAL(an_yield(), 0);
+	CHECK(an_done(target));
+	CHECK(!an_done(joiner));
+	CHECK_EQUAL(an_join(target, NULL), -EBUSY);
+	CHECK(an_detach(target) == NULL); /* no longer ours to give up */
+	CHECK_EQUAL(an_join(joiner, &result), 0);
+	CHECK_EQUAL(result, 0);
+	return 0;
+}
+
 TASK_TEST(a_cancelled_join_leaves_the_task_to_its_owner)
 {
 	an_task *target, *joiner;
@@ -367,6 +387,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_task_has_the_name_it_was_given),
 	cmocka_unit_test(a_task_cannot_join_itself),
 	cmocka_unit_test(a_second_joiner_is_refused),
+	cmocka_unit_test(a_second_joiner_is_refused_when_the_task_has_just_ended),
 	cmocka_unit_test(a_cancelled_join_leaves_the_task_to_its_owner),
 	cmocka_unit_test(a_task_cancelled_before_its_first_step_never_runs),
 	cmocka_unit_test(a_swallowed_cancellation_gives_a_normal_result),
