@@ -21,8 +21,9 @@ LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver
 SH_LOG_DRIVER = $(LOG_DRIVER)
 SH_LOG_COMPILER = $(SHELL)
 if RUN_VALGRIND
-LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/support/under-valgrind.sh
+under_valgrind = $(SHELL) $(top_srcdir)/tests/support/under-valgrind.sh
 endif
+LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/support/run-program.sh $(under_valgrind)
 
 # The layers without I/O of their own: what valgrind and other contexts are wanted for.
 check-core:

@@ -9,4 +9,4 @@ libtest_support_la_SOURCES = \
 	%D%/program.h \
 	%D%/run.h
 libtest_support_la_CFLAGS = $(AN_CFLAGS)
-EXTRA_DIST += %D%/nginx.sh %D%/ws-peer.py %D%/under-valgrind.sh
+EXTRA_DIST += %D%/nginx.sh %D%/run-program.sh %D%/ws-peer.py %D%/under-valgrind.sh
