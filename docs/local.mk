@@ -6,9 +6,9 @@ docs: $(MAN_STAMP)
 .PHONY: docs
 
 # The date is SOURCE_DATE_EPOCH's where that is set, so that builds can be reproduced.
-$(MAN_STAMP): $(nobase_include_HEADERS) $(srcdir)/docs/make-man
+$(MAN_STAMP): $(asyncnetinclude_HEADERS) $(srcdir)/docs/make-man
 	$(AM_V_GEN)rm -rf docs/man && $(MKDIR_P) docs/man && \
-	headers= && for h in $(nobase_include_HEADERS); do \
+	headers= && for h in $(asyncnetinclude_HEADERS); do \
 		test -f $$h || h=$(srcdir)/$$h; headers="$$headers $$h"; done && \
 	$(AWK) -f $(srcdir)/docs/make-man -v out=docs/man -v version='$(VERSION)' \
 		-v date="`date -u -d @$${SOURCE_DATE_EPOCH:-$$(date +%s)} +%Y-%m-%d`" \

@@ -1,4 +1,4 @@
-nobase_include_HEADERS += \
+asyncnetinclude_HEADERS += \
 	%D%/api.h \
 	%D%/asyncnet.h \
 	%D%/error.h \
