@@ -85,6 +85,7 @@ struct an_loop {
 	void *main_fake_stack;
 	const void *main_low; /* of the thread's own stack, for AddressSanitizer */
 	size_t main_size;
+	bool main_known;
 
 	/* Time. */
 	an_duration now;

@@ -49,10 +49,11 @@ static void task_main(void *arg)
 	an_loop *loop = task->loop;
 
 	/* The very first task comes from the loop's own stack, and notes where it is. */
-	if (loop->main_size)
+	if (loop->main_known)
 		an__stack_switch_end(NULL, NULL, NULL);
 	else
 		an__stack_switch_end(NULL, &loop->main_low, &loop->main_size);
+	loop->main_known = true;
 	if (loop->corpse) {
 		an_task *corpse = loop->corpse;
 
