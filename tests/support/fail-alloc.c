@@ -38,6 +38,7 @@ static bool fails_now(void)
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
+void *__real_reallocarray(void *old, size_t count, size_t size);
 char *__real_strdup(const char *s);
 char *__real_strndup(const char *s, size_t n);
 void *__real_aligned_alloc(size_t alignment, size_t size);
@@ -46,6 +47,7 @@ int __real_posix_memalign(void **ret, size_t alignment, size_t size);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
+void *__wrap_reallocarray(void *old, size_t count, size_t size);
 char *__wrap_strdup(const char *s);
 char *__wrap_strndup(const char *s, size_t n);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
@@ -56,6 +58,7 @@ int __wrap_posix_memalign(void **ret, size_t alignment, size_t size);
 #pragma weak __real_malloc
 #pragma weak __real_calloc
 #pragma weak __real_realloc
+#pragma weak __real_reallocarray
 #pragma weak __real_strdup
 #pragma weak __real_strndup
 #pragma weak __real_aligned_alloc
@@ -74,6 +77,11 @@ void *__wrap_calloc(size_t count, size_t size)
 void *__wrap_realloc(void *old, size_t size)
 {
 	return fails_now() ? NULL : __real_realloc(old, size);
+}
+
+void *__wrap_reallocarray(void *old, size_t count, size_t size)
+{
+	return fails_now() ? NULL : __real_reallocarray(old, count, size);
 }
 
 char *__wrap_strdup(const char *s)
