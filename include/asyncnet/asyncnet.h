@@ -1,4 +1,4 @@
-/* libasyncnet: everything. Each part can be included alone. */
+/* The whole library in one header; each part can be included alone. */
 #ifndef ASYNCNET_ASYNCNET_H
 #define ASYNCNET_ASYNCNET_H
 
