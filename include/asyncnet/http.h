@@ -96,7 +96,8 @@ typedef struct an_http_access {
 	uint64_t received;  /* bytes of the request's body */
 	uint64_t sent;	    /* bytes of the answer's body, without framing */
 	an_duration took;   /* from the end of the head to the end of the answer */
-	const an_http_headers *headers; /* of the request */
+	/* of the request; none of one that could not be read */
+	const an_http_headers *headers;
 } an_http_access;
 
 /* Of an_http_server_new(). */

@@ -173,8 +173,10 @@ static int send_head(an_http_exchange *x, const an__http_writer *w, const void *
 	struct iovec iov[2] = { piece_of(w->data, w->len), piece_of(body, len) };
 	int r = send_pieces(x, iov, len ? 2 : 1);
 
-	if (r == -ECANCELED)
-		x->out = AN__OUT_NONE; /* nothing was taken */
+	if (r == -ECANCELED) { /* nothing was taken */
+		x->out = AN__OUT_NONE;
+		x->status = 0;
+	}
 	if (r == 0)
 		x->sent += len;
 	return r;

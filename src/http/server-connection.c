@@ -15,6 +15,7 @@ enum {
 	FILL_LIMIT = 128 * 1024,
 	BURST = 16, /* pipelined requests before other tasks have their turn */
 	LINGER_LIMIT = 256 * 1024,
+	UNSENT_LIMIT = 64 * 1024, /* bytes of answers before the next request is read */
 };
 
 #define LINGER_TIME (2 * AN_SECOND)
@@ -113,8 +114,10 @@ static int take_head(an__http_connection *c, const char *data, size_t len)
 	an__http_head *h = &c->head;
 	char *text = an__arena_alloc(&c->arena, len);
 
-	if (!text)
+	if (!text) {
+		an__http_headers_clear(&h->headers); /* a log must not see them */
 		return -ENOMEM;
+	}
 	memcpy(text, data, len);
 	an_stream_consume(c->stream, len);
 	an__http_headers_adopt(&h->headers, text);
@@ -295,11 +298,31 @@ static void refuse(an__http_connection *c, int error)
 		return;
 	c->unread = true;
 	c->head.minor = 1;
+	an__http_headers_clear(&c->head.headers); /* their text is nobody's to keep */
 	an__http_answer(&c->x, status, NULL, true);
 	log_exchange(&c->x);
 }
 
 /* ---- the connection ---------------------------------------------------------------- */
+
+/* A handler's answers wait for the client to take them. The server's own do not, so a
+ * client that asks on and on without reading is waited for here. Returns whether the
+ * connection is still good. */
+static bool let_out(an__http_connection *c)
+{
+	an_timeout limit;
+	int r;
+
+	if (an_stream_pending(c->stream) <= UNSENT_LIMIT)
+		return true;
+	an_timeout_begin(&limit, c->server->opts.write_timeout);
+	r = an_timeout_end(&limit, an_stream_drain(c->stream));
+	if (r == -ETIMEDOUT)
+		c->server->stats.timeouts++;
+	if (r < 0 && r != -ECANCELED)
+		c->stream = an_stream_abort(c->stream);
+	return r == 0;
+}
 
 /* Returns whether another request may follow. */
 static bool serve_one(an__http_connection *c)
@@ -317,7 +340,7 @@ static bool serve_one(an__http_connection *c)
 	}
 	run_exchange(c, data, (size_t)n);
 	an__arena_reset(&c->arena);
-	return c->keep && c->stream;
+	return c->keep && c->stream && let_out(c);
 }
 
 /* Reads for a while what the client still sends: closing with unread bytes would reset
@@ -362,7 +385,7 @@ int an__http_connection_main(void *arg)
 	int r = 0;
 
 	c->task = an_current();
-	if (c->serving->tls)
+	if (c->serving->tls && !c->server->draining)
 		r = an_stream_start_tls(c->stream, c->serving->tls, NULL);
 	if (c->nudged) {
 		c->nudged = false;

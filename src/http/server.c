@@ -30,6 +30,9 @@ static int check_opts(const an_http_server_opts *o)
 	    o->write_timeout < 0 || o->drain_timeout < 0 || o->head_limit > 64 * 1024 ||
 	    o->max_headers > 1000)
 		return -EINVAL;
+	if (o->server_name && *o->server_name &&
+	    !an__http_all(o->server_name, strlen(o->server_name), AN__C_VALUE))
+		return -EINVAL;
 	return 0;
 }
 
@@ -120,16 +123,14 @@ static an__http_connection *new_connection(an__http_serving *v, an_stream *strea
 void an__http_connection_gone(an__http_connection *c)
 {
 	an__http_serving *v = c->serving;
-	an__waiter *w;
 
 	an__list_remove(&c->node);
 	v->count--;
 	v->server->stats.connections--;
 	if (v->count == 0)
 		an__wake_all(&v->gone, 0);
-	w = an__waiters_first(&v->server->room);
-	if (w)
-		an__wake(w, 0);
+	/* All of them: the first may have been cancelled in this turn. */
+	an__wake_all(&v->server->room, 0);
 	an_stream_close(c->stream);
 	an__http_head_done(&c->head);
 	an__arena_reset(&c->arena);

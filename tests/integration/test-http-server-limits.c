@@ -203,6 +203,38 @@ SERVER_TEST(a_client_that_does_not_read_is_cut_off)
 	return 0;
 }
 
+/* A client that asks and asks and reads nothing: what the server itself answers must not
+ * gather in its memory either. */
+SERVER_TEST_WITH(answers_that_nobody_reads_do_not_pile_up,
+		 (&(an_http_server_opts){ .max_requests = 1000 * 1000 }))
+{
+	static const char ask[] = "GET /no HTTP/1.1\r\n" H "\r\n";
+	an_http_server_stats stats = { .requests = 0 };
+	static char many[1000 * (sizeof(ask) - 1)];
+	an_stream *s;
+	int r = 0;
+
+	for (size_t i = 0; i < 1000; i++)
+		memcpy(many + i * (sizeof(ask) - 1), ask, sizeof(ask) - 1);
+	CHECK_EQUAL(world_connect(w, &s), 0);
+	while (r == 0 && stats.requests < 400 * 1000) {
+		an_timeout limit;
+
+		an_timeout_begin(&limit, 10 * AN_SECOND);
+		r = an_stream_write(s, many, sizeof(many));
+		r = an_timeout_end(&limit, r);
+		if (r == 0 && an_timeout_expired(&limit))
+			r = -ETIMEDOUT;
+		an_http_server_get_stats(w->server, &stats);
+	}
+	CHECK_EQUAL(r, -ETIMEDOUT); /* it does not read on either */
+	CHECK_EQUAL(an_sleep(30 * AN_SECOND), 0);
+	an_http_server_get_stats(w->server, &stats);
+	CHECK_EQUAL(stats.timeouts, 1);
+	an_stream_close(s);
+	return 0;
+}
+
 /* ---- clients that leave ------------------------------------------------------------ */
 
 SERVER_TEST(clients_that_leave_at_any_point_do_no_harm)
@@ -400,6 +432,10 @@ static void options_that_cannot_be_are_refused(void **state)
 	assert_int_equal(
 		an_http_server_new(&(an_http_server_opts){ .head_limit = 1 << 20 }, &srv),
 		-EINVAL);
+	assert_int_equal(
+		an_http_server_new(&(an_http_server_opts){ .server_name = "a\r\nb: c" },
+				   &srv),
+		-EINVAL);
 	assert_null(srv);
 	assert_null(an_http_server_free(NULL));
 	an_http_server_shutdown(NULL);
@@ -446,6 +482,34 @@ SERVER_TEST_WITH(each_answer_is_logged_and_counted,
 	CHECK_EQUAL(stats.malformed, 1);
 	CHECK_EQUAL(stats.received, 3);
 	CHECK_EQUAL(stats.sent, 5 + 3 + 10 + 12);
+	return 0;
+}
+
+/* What a log makes of the fields of requests that were refused: none are shown. */
+static void note_fields(const an_http_access *e, void *arg)
+{
+	char *seen = arg;
+	const char *agent = an_http_headers_get(e->headers, "x-agent");
+
+	snprintf(seen + strlen(seen), 100 - strlen(seen), "%d %d %s|", e->status,
+		 (int)an_http_headers_count(e->headers), agent ? agent : "-");
+}
+
+static char fields_seen[100];
+
+SERVER_TEST_WITH(the_log_can_look_at_the_fields_of_a_refused_request,
+		 (&(an_http_server_opts){ .access_log = note_fields,
+					  .access_arg = fields_seen }))
+{
+	static const char *const bad[] = {
+		"GET / HTTP/1.1\r\n" H "x-agent: 1\r\nbad field\r\n\r\n",
+		"GET / HTTP/1.1\r\nx-agent: 2\r\n\r\n", /* without Host */
+	};
+
+	fields_seen[0] = 0;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		CHECK_EQUAL(talk(w, bad[i], strlen(bad[i]), reply, sizeof(reply)), 0);
+	CHECK_TEXT(fields_seen, "400 0 -|400 0 -|");
 	return 0;
 }
 
@@ -509,6 +573,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_body_that_stops_gets_408),
 	cmocka_unit_test(a_body_that_trickles_in_uses_up_its_time),
 	cmocka_unit_test(a_client_that_does_not_read_is_cut_off),
+	cmocka_unit_test(answers_that_nobody_reads_do_not_pile_up),
 	cmocka_unit_test(clients_that_leave_at_any_point_do_no_harm),
 	cmocka_unit_test(a_client_that_leaves_in_an_answer_ends_the_handler),
 	cmocka_unit_test(a_drain_finishes_requests_and_closes_idle_connections),
@@ -520,6 +585,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_connection_ends_after_its_last_request),
 	cmocka_unit_test(options_that_cannot_be_are_refused),
 	cmocka_unit_test(each_answer_is_logged_and_counted),
+	cmocka_unit_test(the_log_can_look_at_the_fields_of_a_refused_request),
 	cmocka_unit_test(requests_come_over_tls_as_well),
 };
 
