@@ -136,7 +136,7 @@ typedef struct an_barrier {
 	bool broken;
 } an_barrier;
 
-/* `parties`: how many tasks must arrive; at least 1. */
+/* `parties`: how many tasks must arrive; 0 counts as 1. */
 #define AN_BARRIER_INIT(parties) { { 0, 0 }, (parties), 0, false }
 AN_API void an_barrier_init(an_barrier *b, size_t parties);
 

@@ -217,7 +217,7 @@ TASK_TEST(a_message_without_memory_is_refused)
 	return 0;
 }
 
-/* ---- the queue ---------------------------------------------------------------------- */
+/* ---- the queue --------------------------------------------------------------------- */
 
 TASK_TEST(an_item_without_memory_is_not_put)
 {

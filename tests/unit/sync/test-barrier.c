@@ -113,7 +113,20 @@ TASK_TEST(a_barrier_for_one_never_waits)
 	return 0;
 }
 
+TASK_TEST(a_barrier_of_none_is_one_of_one)
+{
+	an_barrier barrier = AN_BARRIER_INIT(0);
+	size_t index = 9;
+
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQUAL(an_barrier_wait(&barrier, &index), 0);
+		CHECK_EQUAL(index, 0);
+	}
+	return 0;
+}
+
 static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(a_barrier_of_none_is_one_of_one),
 	cmocka_unit_test(all_pass_together_with_an_index_each),
 	cmocka_unit_test(a_cancelled_arrival_leaves_without_breaking_it),
 	cmocka_unit_test(an_abort_breaks_it_until_a_reset),

@@ -301,7 +301,35 @@ TASK_TEST(no_item_is_lost_when_a_getter_is_cancelled)
 	return 0;
 }
 
+static int puts_once(void *arg)
+{
+	return an_queue_put(arg, &queue);
+}
+
+TASK_TEST(a_rendezvous_that_is_closed_refuses_those_who_wait)
+{
+	an_queue meeting;
+	an_task *putters[2];
+	void *item;
+	int result;
+
+	an_queue_init(&meeting, 0);
+	for (int i = 0; i < 2; i++)
+		CHECK_EQUAL(an_spawn(puts_once, &meeting, NULL, &putters[i]), 0);
+	CHECK_EQUAL(an_yield(), 0);
+	an_queue_close(&meeting);
+	CHECK_EQUAL(an_queue_get(&meeting, &item), AN_ERR_CLOSED);
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQUAL(an_join(putters[i], &result), 0);
+		CHECK_EQUAL(result, AN_ERR_CLOSED);
+	}
+	CHECK_EQUAL(an_queue_join(&meeting), 0); /* nothing was put */
+	an_queue_done(&meeting);
+	return 0;
+}
+
 static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(a_rendezvous_that_is_closed_refuses_those_who_wait),
 	cmocka_unit_test(items_arrive_in_order_at_any_capacity),
 	cmocka_unit_test(a_full_queue_refuses_without_waiting),
 	cmocka_unit_test(a_waiting_putter_is_before_a_newcomer),

@@ -136,7 +136,19 @@ TASK_TEST(a_cancellation_at_any_step_loses_no_permit)
 	return 0;
 }
 
+TASK_TEST(the_count_of_permits_cannot_wrap)
+{
+	an_semaphore full = AN_SEMAPHORE_INIT(SIZE_MAX, 0);
+
+	CHECK_EQUAL(an_semaphore_release(&full), -EOVERFLOW);
+	CHECK_EQUAL(an_semaphore_value(&full), SIZE_MAX);
+	CHECK_EQUAL(an_semaphore_acquire(&full), 0);
+	CHECK_EQUAL(an_semaphore_release(&full), 0);
+	return 0;
+}
+
 static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(the_count_of_permits_cannot_wrap),
 	cmocka_unit_test(no_more_than_its_permits_are_inside),
 	cmocka_unit_test(a_release_above_the_bound_is_refused),
 	cmocka_unit_test(a_release_and_acquire_in_one_turn_cannot_overtake),
