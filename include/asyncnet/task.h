@@ -103,6 +103,9 @@ AN_API int an_check(void);
 
 /* ---- scopes ------------------------------------------------------------------------ */
 
+/* Each begin has its end, in the same task and innermost first; a task that returns with
+ * a scope open has a mistake, which is reported through trace.h. */
+
 /* What the three scopes below begin with; private. */
 struct an__scope {
 	struct an__scope *outer;

@@ -25,10 +25,20 @@ static void report_unjoined(const an_task *task)
 				  an_strerror(task->result));
 }
 
+/* Children of a group that is never ended would report to a stack that is gone. */
+static void report_open_scope(const an_task *task)
+{
+	if (task->scope != &task->root)
+		an__trace_message(AN_LOG_ERROR,
+				  "task %s ended without ending a scope that it began",
+				  task->name);
+}
+
 static void finish(an_task *task)
 {
 	an_loop *loop = task->loop;
 
+	report_open_scope(task);
 	task->state = AN__TASK_DONE;
 	task->scope = &task->root;
 	an__timer_disarm(&task->timer);

@@ -2,6 +2,7 @@
 #include "tests/support/run.h"
 
 #include <errno.h>
+#include <string.h>
 
 TASK_TEST(a_timeout_becomes_etimedout_at_its_own_end)
 {
@@ -353,6 +354,34 @@ static void a_long_computation_sees_its_limit(void **state)
 	assert_int_equal(an_run(checks_alone, NULL, NULL), -ETIMEDOUT);
 }
 
+static int forgets_its_scope(void *arg)
+{
+	an_timeout limit;
+
+	(void)arg;
+	an_timeout_begin(&limit, AN_HOUR);
+	return 5;
+}
+
+static void counts_reports(void *arg, an_log_level level, const char *text, size_t len)
+{
+	(void)len;
+	if (level == AN_LOG_ERROR && strstr(text, "task main ended without ending"))
+		++*(int *)arg;
+}
+
+static void a_scope_left_open_is_reported(void **state)
+{
+	int reports = 0;
+	an_trace_hooks hooks = { .message = counts_reports, .arg = &reports };
+
+	(void)state;
+	assert_int_equal(an_trace_set_hooks(&hooks), 0);
+	assert_int_equal(run_virtual(forgets_its_scope, NULL), 5);
+	assert_int_equal(reports, 1);
+	an_trace_set_hooks(NULL);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_timeout_becomes_etimedout_at_its_own_end),
 	cmocka_unit_test(work_within_its_limit_is_not_touched),
@@ -372,5 +401,6 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_scope_that_is_not_open_cannot_be_ended),
 	cmocka_unit_test(a_group_that_was_ended_with_an_outer_scope_can_still_fail),
 	cmocka_unit_test(a_long_computation_sees_its_limit),
+	cmocka_unit_test(a_scope_left_open_is_reported),
 };
 TEST_MAIN("scope", tests)
