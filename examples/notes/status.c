@@ -81,7 +81,7 @@ static void pool_metrics(struct text *t, const an_pg_pool *pool)
 static int metrics(an_http_exchange *x, void *arg)
 {
 	struct service *service = arg;
-	an_log_metrics log;
+	an_log_stats log;
 	struct text *t = an_http_alloc(x, sizeof *t);
 
 	if (!t)
@@ -89,7 +89,7 @@ static int metrics(an_http_exchange *x, void *arg)
 	t->length = 0;
 	http_metrics(t, service->server);
 	pool_metrics(t, service->pool);
-	an_log_get_metrics(service->log, &log);
+	an_log_get_stats(service->log, &log);
 	gauge(t, "log_records_total", "counter", log.records);
 	gauge(t, "log_dropped_total", "counter", log.dropped);
 	gauge(t, "feed_subscribers", "gauge", service->feed.count);

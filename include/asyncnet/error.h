@@ -28,7 +28,6 @@ AN_BEGIN_DECLS
 	X(AN_ERR_TRUNCATED, "the peer cut the data short") \
 	X(AN_ERR_URL, "the URL is not valid") \
 	X(AN_ERR_REDIRECT, "the redirect cannot be followed") \
-	X(AN_ERR_HTTP_STATUS, "the server answered with an unexpected status") \
 	X(AN_ERR_WS_HANDSHAKE, "the WebSocket handshake was refused") \
 	X(AN_ERR_SQL, "the database reported an error") \
 	X(AN_ERR_PG_CONNECTION, "the database connection failed") \

@@ -135,7 +135,7 @@ AN_API int an_log_install_trace(an_logger *logger);
 
 /* What a logger has done, counted since it was made, or since the fork that made this
  * process. */
-typedef struct an_log_metrics {
+typedef struct an_log_stats {
 	uint64_t records; /* lines that were taken */
 	uint64_t dropped; /* lines that were not: no room, or logged by the sink itself */
 	uint64_t written; /* lines that reached the file or the sink */
@@ -144,12 +144,12 @@ typedef struct an_log_metrics {
 	uint64_t errors;  /* writes and openings that failed */
 	uint64_t reopens; /* times that the file was opened again */
 	uint64_t queued;  /* bytes in the rings now */
-} an_log_metrics;
+} an_log_stats;
 
 /* What the logger has done so far; never suspends. A line on its way may be missing in
  * one number and be there in another; after a flush, records == written on an otherwise
  * quiet logger. */
-AN_API void an_log_get_metrics(an_logger *logger, an_log_metrics *ret);
+AN_API void an_log_get_stats(an_logger *logger, an_log_stats *ret);
 
 /* ---- call sites ------------------------------------------------------------------ */
 

@@ -21,7 +21,7 @@ typedef struct an_address {
 /* What a name stands for, in the order in which to try them. */
 typedef struct an_addresses {
 	size_t count;
-	an_address list[];
+	__extension__ an_address list[]; /* C++ has no such arrays by itself */
 } an_addresses;
 
 /* Resolves a host and a service ("443", "https"). Addresses in digits are answered at

@@ -156,10 +156,16 @@ static size_t scheme_length(const char *text, const char *end)
 	return p < end && *p == ':' ? (size_t)(p - text) : 0;
 }
 
-static int split(const char *text, size_t len, bool spaces, an__url_ref *ret)
+/* The five parts of a reference, RFC 3986 appendix B. `path` is always there. */
+typedef struct url_ref {
+	an__url_part scheme, authority, path, query, fragment;
+} url_ref;
+
+/* Checks every byte, but not what stands in the authority. */
+static int split(const char *text, size_t len, bool spaces, url_ref *ret)
 {
 	const char *p = text, *end = text + len, *stop;
-	an__url_ref r = { 0 };
+	url_ref r = { 0 };
 	size_t scheme;
 
 	if (len > AN__URL_MAX || !bytes_valid(text, len, spaces))
@@ -195,11 +201,6 @@ static int split(const char *text, size_t len, bool spaces, an__url_ref *ret)
 		return AN_ERR_URL;
 	*ret = r;
 	return 0;
-}
-
-int an__url_split(const char *text, size_t len, an__url_ref *ret)
-{
-	return split(text, len, false, ret);
 }
 
 /* ---- parsing ----------------------------------------------------------------------- */
@@ -283,7 +284,7 @@ static int parse_authority(an__url_part authority, an__url *u)
 int an__url_parse(const char *text, size_t len, an__url *ret)
 {
 	an__url u = { 0 };
-	an__url_ref r;
+	url_ref r;
 
 	if (split(text, len, false, &r) || !r.scheme.data || !r.authority.data)
 		return AN_ERR_URL;
@@ -337,7 +338,7 @@ static size_t remove_dot_segments(char *path, size_t len)
 }
 
 /* RFC 3986 §5.2.3: the base's path up to its last slash, then the reference's. */
-static void put_merged(struct out *o, const an__url_ref *base, an__url_part path)
+static void put_merged(struct out *o, const url_ref *base, an__url_part path)
 {
 	size_t keep = base->path.len;
 
@@ -351,7 +352,7 @@ static void put_merged(struct out *o, const an__url_ref *base, an__url_part path
 	put_encoded(o, path);
 }
 
-static void put_path(struct out *o, const an__url_ref *base, const an__url_ref *ref,
+static void put_path(struct out *o, const url_ref *base, const url_ref *ref,
 		     bool own_authority)
 {
 	size_t start = o->len;
@@ -373,7 +374,7 @@ long an__url_resolve(const char *base_text, size_t base_len, const char *ref_tex
 {
 	struct out o = { buf, cap ? cap - 1 : 0, 0 };
 	an__url_part authority, query, fragment;
-	an__url_ref base, ref;
+	url_ref base, ref;
 	bool own;
 
 	if (split(base_text, base_len, false, &base) || !base.scheme.data ||

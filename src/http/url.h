@@ -28,11 +28,6 @@ typedef struct an__url_part {
 	size_t len;
 } an__url_part;
 
-/* The five parts of a reference, RFC 3986 appendix B. `path` is always there. */
-typedef struct an__url_ref {
-	an__url_part scheme, authority, path, query, fragment;
-} an__url_ref;
-
 typedef struct an__url {
 	an__url_part host;     /* without the brackets of an IPv6 address */
 	an__url_part path;     /* may be empty: means "/" */
@@ -44,10 +39,6 @@ typedef struct an__url {
 	bool ipv6;	       /* host is an IPv6 address */
 	bool default_port;     /* `port` is the scheme's */
 } an__url;
-
-/* Splits a reference, absolute or relative, into its parts and checks every byte of them,
- * but not what stands in the authority. Returns 0; AN_ERR_URL. */
-int an__url_split(const char *text, size_t len, an__url_ref *ret);
 
 /* Parses an absolute URL. Returns 0; AN_ERR_URL. */
 int an__url_parse(const char *text, size_t len, an__url *ret);

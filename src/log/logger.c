@@ -324,7 +324,8 @@ static void emit_message(an__log *log, an__log_place *place, const char *format,
 
 /* ---- the rest -------------------------------------------------------------------- */
 
-int an_log_flush(an_logger *logger)
+/* By this loop's lane; where there is none, or none any more, right here. */
+static int get_written(an_logger *logger, int (*by_lane)(an__log_lane *lane))
 {
 	an__log *log = an__log_of(logger);
 	an__log_lane *lane;
@@ -334,22 +335,18 @@ int an_log_flush(an_logger *logger)
 		return r;
 	lane = an__log_lane_get(log);
 	if (lane && an__log_lane_open(lane))
-		return an__log_lane_flush(lane);
+		return by_lane(lane);
 	return an__log_write_all(log);
+}
+
+int an_log_flush(an_logger *logger)
+{
+	return get_written(logger, an__log_lane_flush);
 }
 
 int an_log_stop(an_logger *logger)
 {
-	an__log *log = an__log_of(logger);
-	an__log_lane *lane;
-	int r = an__wait_check();
-
-	if (r < 0)
-		return r;
-	lane = an__log_lane_get(log);
-	if (lane && an__log_lane_open(lane))
-		return an__log_lane_stop(lane);
-	return an__log_write_all(log);
+	return get_written(logger, an__log_lane_stop);
 }
 
 void an_log_reopen(an_logger *logger)
@@ -380,10 +377,10 @@ int an_log_install_trace(an_logger *logger)
 		&(an_trace_hooks){ .message = on_message, .arg = an__log_of(logger) });
 }
 
-void an_log_get_metrics(an_logger *logger, an_log_metrics *ret)
+void an_log_get_stats(an_logger *logger, an_log_stats *ret)
 {
 	an__log *log = an__log_of(logger);
-	an_log_metrics m = { 0 };
+	an_log_stats m = { 0 };
 
 	pthread_mutex_lock(&log->lock);
 	m.records = log->past_records;

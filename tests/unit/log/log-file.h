@@ -91,11 +91,11 @@ static inline bool log_has_sequence(const char *path, const char *mark, unsigned
 	return good && found == n;
 }
 
-static inline an_log_metrics log_metrics(an_logger *log)
+static inline an_log_stats log_stats(an_logger *log)
 {
-	an_log_metrics m;
+	an_log_stats m;
 
-	an_log_get_metrics(log, &m);
+	an_log_get_stats(log, &m);
 	return m;
 }
 

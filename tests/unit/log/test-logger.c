@@ -89,9 +89,9 @@ static int log_then_flush(void *arg)
 	CHECK_EQUAL(st.st_size, 0); /* not on this thread */
 	CHECK_EQUAL(an_log_flush(log), 0);
 	CHECK(log_has_sequence(log_path, "line ", 1000));
-	CHECK_EQUAL(log_metrics(log).written, 1000);
-	CHECK_EQUAL(log_metrics(log).queued, 0);
-	CHECK(log_metrics(log).batches < 10);
+	CHECK_EQUAL(log_stats(log).written, 1000);
+	CHECK_EQUAL(log_stats(log).queued, 0);
+	CHECK(log_stats(log).batches < 10);
 	CHECK_EQUAL(an_log_flush(log), 0);
 	return 0;
 }
@@ -112,7 +112,7 @@ static int log_and_sleep(void *arg)
 	CHECK_EQUAL(an_sleep(AN_SECOND), 0);
 	an_info(arg, "line 1");
 	CHECK_EQUAL(an_sleep(AN_SECOND), 0);
-	return log_metrics(arg).batches == 2 ? 0 : CHECK_FAILED;
+	return log_stats(arg).batches == 2 ? 0 : CHECK_FAILED;
 }
 
 static void a_line_leaves_without_being_asked(void **state)
@@ -214,7 +214,7 @@ static void layers_that_end_after_the_logger_can_log(void **state)
 	(void)state;
 	assert_int_equal(run_virtual(have_lower_layer_log, log), 0);
 	assert_true(log_has_sequence(log_path, "line ", 2));
-	assert_int_equal(log_metrics(log).written, 2);
+	assert_int_equal(log_stats(log).written, 2);
 	an_log_free(log);
 }
 
@@ -225,7 +225,7 @@ static int log_in_one_instant(void *arg)
 		an_info(arg, "line %d", i);
 		if (i < 3) /* the logger's task begins to wait */
 			CHECK_EQUAL(an_yield(), 0);
-		while (log_metrics(arg).queued > 40000)
+		while (log_stats(arg).queued > 40000)
 			CHECK_EQUAL(an_yield(), 0);
 	}
 	return 0;
@@ -237,7 +237,7 @@ static void a_ring_that_is_half_full_does_not_wait(void **state)
 
 	(void)state;
 	assert_int_equal(run_virtual(log_in_one_instant, log), 0);
-	assert_int_equal(log_metrics(log).dropped, 0);
+	assert_int_equal(log_stats(log).dropped, 0);
 	assert_true(log_has_sequence(log_path, "line ", 2000));
 	an_log_free(log);
 }
@@ -350,11 +350,11 @@ static void what_does_not_fit_is_dropped_and_counted_and_the_log_says_so(void **
 {
 	an_logger *log = file_logger(&(an_log_opts){ .ring_size = 65536 });
 	char *text, *notice;
-	an_log_metrics m;
+	an_log_stats m;
 
 	(void)state;
 	assert_int_equal(run_virtual(flood, log), 0);
-	m = log_metrics(log);
+	m = log_stats(log);
 	assert_int_equal(m.records + m.dropped, FLOOD + 2);
 	assert_int_equal(m.records, m.written);
 	assert_true(m.dropped > FLOOD / 2);
@@ -404,7 +404,7 @@ static void with_block_warnings_are_written_and_none_is_dropped(void **state)
 
 	(void)state;
 	assert_int_equal(run_virtual(flood_of_warnings, log), 0);
-	assert_int_equal(log_metrics(log).dropped, 0);
+	assert_int_equal(log_stats(log).dropped, 0);
 	assert_true(log_has_sequence(log_path, "line ", FLOOD));
 	an_log_free(log);
 }
@@ -428,7 +428,7 @@ static int outgrow_the_disk(void *arg)
 	int r = an_log_flush(arg);
 	limit_files(RLIM_INFINITY);
 	CHECK_EQUAL(r, -EFBIG);
-	CHECK_EQUAL(log_metrics(arg).errors, 1);
+	CHECK_EQUAL(log_stats(arg).errors, 1);
 	for (int i = 100; i < 200; i++)
 		an_info(arg, "line %d", i);
 	CHECK_EQUAL(an_log_flush(arg), 0);
@@ -444,7 +444,7 @@ static void after_a_full_disk_no_line_is_lost_torn_or_doubled(void **state)
 	(void)state;
 	signal(SIGXFSZ, SIG_IGN);
 	assert_int_equal(run_virtual(outgrow_the_disk, log), 0);
-	assert_int_equal(log_metrics(log).written, 200);
+	assert_int_equal(log_stats(log).written, 200);
 	an_log_free(log);
 }
 
@@ -457,22 +457,22 @@ static int fail_for_long(void *arg)
 			CHECK_EQUAL(an_sleep(AN_SECOND), 0);
 	}
 	limit_files(RLIM_INFINITY);
-	CHECK(log_metrics(arg).errors > 5);
-	CHECK(log_metrics(arg).dropped > 100);
+	CHECK(log_stats(arg).errors > 5);
+	CHECK(log_stats(arg).dropped > 100);
 	CHECK_EQUAL(an_sleep(AN_MINUTE), 0); /* it recovers without a new line */
-	CHECK_EQUAL(log_metrics(arg).queued, 0);
+	CHECK_EQUAL(log_stats(arg).queued, 0);
 	return 0;
 }
 
 static void while_writes_fail_the_rest_is_dropped_and_counted(void **state)
 {
 	an_logger *log = file_logger(&(an_log_opts){ .ring_size = 65536 });
-	an_log_metrics m;
+	an_log_stats m;
 
 	(void)state;
 	signal(SIGXFSZ, SIG_IGN);
 	assert_int_equal(run_virtual(fail_for_long, log), 0);
-	m = log_metrics(log);
+	m = log_stats(log);
 	assert_int_equal(m.records + m.dropped, 300);
 	assert_int_equal(m.records, m.written);
 	assert_int_equal(log_count(log_path, "flood"), m.written);
@@ -497,7 +497,7 @@ static void a_device_that_stays_full_blocks_nobody(void **state)
 	(void)state;
 	assert_int_equal(an_log_new(&(an_log_opts){ .path = "/dev/full" }, &log), 0);
 	assert_int_equal(run_virtual(use_full_device, log), 0);
-	assert_int_equal(log_metrics(log).written, 0);
+	assert_int_equal(log_stats(log).written, 0);
 	an_log_free(log); /* says so on stderr */
 }
 
@@ -519,11 +519,11 @@ static void lines_that_a_loop_leaves_behind_are_written_when_that_is_possible(
 	assert_int_equal(run_virtual(leave_unwritten, log), 0);
 	limit_files(RLIM_INFINITY);
 	assert_int_equal(log_count(log_path, "line"), 0);
-	assert_true(log_metrics(log).queued > 0);
+	assert_true(log_stats(log).queued > 0);
 	an_info(log, "line 100");
 	assert_true(log_has_sequence(log_path, "line ", 101));
-	assert_int_equal(log_metrics(log).queued, 0);
-	assert_int_equal(log_metrics(log).records, 101);
+	assert_int_equal(log_stats(log).queued, 0);
+	assert_int_equal(log_stats(log).records, 101);
 	an_log_free(log);
 }
 
@@ -540,11 +540,11 @@ static void a_file_that_is_removed_or_renamed_is_made_anew(void **state)
 	assert_int_equal(unlink(log_path), 0);
 	an_info(log, "third 0");
 	assert_true(log_has_sequence(log_path, "third ", 1));
-	assert_int_equal(log_metrics(log).reopens, 2);
+	assert_int_equal(log_stats(log).reopens, 2);
 	an_log_reopen(log);
 	an_info(log, "third 1");
 	assert_true(log_has_sequence(log_path, "third ", 2));
-	assert_int_equal(log_metrics(log).reopens, 3);
+	assert_int_equal(log_stats(log).reopens, 3);
 	an_log_free(log);
 }
 
@@ -591,7 +591,7 @@ static int fork_in_task(void *arg)
 	pid_t pid = fork();
 	if (pid == 0) {
 		an_info(arg, "child");
-		an_log_metrics m = log_metrics(arg);
+		an_log_stats m = log_stats(arg);
 		_exit(m.queued != 0 || m.records != 1 || m.written != 1);
 	}
 	CHECK_EQUAL(waitpid(pid, &status, 0), pid);

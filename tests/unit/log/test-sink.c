@@ -112,8 +112,8 @@ static void a_function_that_logs_makes_no_circle(void **state)
 	an_info(s.log, "without a loop");
 	assert_int_equal(run_virtual(log_levels, s.log), 0);
 	assert_int_equal(s.lines, 3);
-	assert_int_equal(log_metrics(s.log).records, 3);
-	assert_int_equal(log_metrics(s.log).dropped, 3);
+	assert_int_equal(log_stats(s.log).records, 3);
+	assert_int_equal(log_stats(s.log).dropped, 3);
 	an_log_free(s.log);
 }
 
@@ -210,12 +210,12 @@ static void stop_is_not_stuck_behind_a_full_ring(void **state)
 {
 	struct seen s;
 	an_logger *log = function_logger(&s, &(an_log_opts){ .ring_size = 32768 });
-	an_log_metrics m;
+	an_log_stats m;
 
 	(void)state;
 	s.gated = true;
 	assert_int_equal(run_virtual(fill_behind_slow_sink, &s), 0);
-	m = log_metrics(log);
+	m = log_stats(log);
 	assert_int_equal(m.records + m.dropped, 10001);
 	assert_int_equal(m.records, m.written);
 	assert_int_equal(s.lines, m.written + s.notices);
@@ -249,13 +249,13 @@ static void a_burst_of_a_million_lines_keeps_to_its_memory_and_is_accounted_for(
 	struct seen s;
 	an_logger *log = function_logger(&s, NULL);
 	struct rusage before, after;
-	an_log_metrics m;
+	an_log_stats m;
 
 	(void)state;
 	getrusage(RUSAGE_SELF, &before);
 	assert_int_equal(an_run(burst, &s, NULL), 0);
 	getrusage(RUSAGE_SELF, &after);
-	m = log_metrics(log);
+	m = log_stats(log);
 	assert_int_equal(m.records + m.dropped, burst_size());
 	assert_int_equal(m.written, m.records);
 	assert_int_equal(s.lines, m.written + s.notices);
@@ -326,7 +326,7 @@ static void threads_and_loops_share_a_logger(void **state)
 	assert_true(s.in_order);
 	for (unsigned i = 0; i < 5; i++)
 		assert_int_equal(s.next[i], EACH);
-	assert_int_equal(log_metrics(log).written, 5 * EACH);
+	assert_int_equal(log_stats(log).written, 5 * EACH);
 	an_log_free(log);
 }
 
@@ -527,9 +527,9 @@ static void a_non_blocking_pipe_gets_every_line(void **state)
 	assert_int_equal(an_log_new(&(an_log_opts){ .fd = fds[1] }, &log), 0);
 	assert_int_equal(pthread_create(&thread, NULL, read_all, &reader), 0);
 	assert_int_equal(run_virtual(talk_as_task, &(struct talker){ log, 0 }), 0);
-	assert_int_equal(log_metrics(log).written, EACH);
-	assert_int_equal(log_metrics(log).dropped, 0);
-	uint64_t bytes = log_metrics(log).bytes;
+	assert_int_equal(log_stats(log).written, EACH);
+	assert_int_equal(log_stats(log).dropped, 0);
+	uint64_t bytes = log_stats(log).bytes;
 	an_log_free(log);
 	close(fds[1]); /* still ours */
 	pthread_join(thread, NULL);
