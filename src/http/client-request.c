@@ -16,7 +16,7 @@
 enum {
 	HEAD_ON_STACK = 2048,	/* bytes of a head before it moves to the heap */
 	TARGET_ON_STACK = 1024, /* likewise of a request target */
-	UPLOAD_PIECE = 65536,	/* bytes asked of a read_body at a time */
+	UPLOAD_PIECE = 65536, /* bytes of a body sent, or asked of read_body, at a time */
 };
 
 /* ---- checks ------------------------------------------------------------------------ */
@@ -192,6 +192,10 @@ static int write_pieces(an__http_call *c, const struct iovec *iov, int count)
 	an_timeout_begin(&t, limit);
 	r = an_stream_writev(s, iov, count);
 	r = an_timeout_end(&t, r);
+	/* A write that was cut short by the limit is taken, and says so at the next call
+	 * only. */
+	if (!r && an_timeout_expired(&t))
+		r = -ETIMEDOUT;
 	if (!r)
 		return 0;
 	if (r == -ETIMEDOUT && an_timeout_expired(&t))
@@ -217,9 +221,9 @@ static int write_chunk(an__http_call *c, char *data, size_t len)
 	return len ? write_pieces(c, &(struct iovec){ data, len }, 1) : 0;
 }
 
-/* Something came while the body was being sent. A server that has refused the request
- * (413) does not want the rest; one that answers as it reads does. Returns 1: stop
- * sending. */
+/* Between two pieces of the body: whether something came. A server that has refused the
+ * request (413) does not want the rest; one that answers as it reads does. Returns 1:
+ * stop sending. */
 static int look_at_answer(an__http_call *c)
 {
 	int r;
@@ -280,27 +284,43 @@ static int upload(an__http_call *c)
 	return r < 0 ? r : 0;
 }
 
+/* The head, and a body in memory: in pieces, the first with the head, so that the limit
+ * on progress holds for each and an answer that comes early is seen. */
+static int write_memory(an__http_call *c, const an__http_writer *head)
+{
+	const an_http_request *q = c->request;
+	const char *body = q->body;
+	size_t left = c->to_get ? 0 : q->body_len;
+	size_t n = left < UPLOAD_PIECE ? left : UPLOAD_PIECE;
+	struct iovec iov[2] = { { head->data, head->len },
+				{ (char *)(uintptr_t)body, n } };
+	int r = write_pieces(c, iov, n ? 2 : 1);
+
+	while (!r && (left -= n)) {
+		body += n;
+		n = left < UPLOAD_PIECE ? left : UPLOAD_PIECE;
+		r = look_at_answer(c);
+		iov[1] = (struct iovec){ (char *)(uintptr_t)body, n };
+		if (!r)
+			r = write_pieces(c, &iov[1], 1);
+	}
+	c->sent = !r;
+	return r < 0 ? r : 0;
+}
+
 int an__http_call_write(an__http_call *c)
 {
 	const an_http_request *q = c->request;
-	bool in_memory = q->body_len && !c->to_get;
 	char memory[HEAD_ON_STACK];
 	an__http_writer w;
 	int r;
 
 	an__http_writer_init(&w, memory, sizeof(memory));
 	r = put_head(c, &w);
-	if (!r) {
-		struct iovec iov[2] = { { w.data, w.len },
-					{ (void *)(uintptr_t)q->body, q->body_len } };
-
-		r = write_pieces(c, iov, in_memory ? 2 : 1);
-	}
+	if (!r)
+		r = write_memory(c, &w);
 	an__http_writer_done(&w);
-	if (r)
-		return r;
-	if (q->read_body && !c->to_get)
-		return upload(c);
-	c->sent = true;
-	return 0;
+	if (!r && q->read_body && !c->to_get)
+		r = upload(c);
+	return r;
 }

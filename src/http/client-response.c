@@ -487,10 +487,12 @@ int an_http_response_read_all(an_http_response *resp, size_t limit, const char *
 			return (int)n;
 		all->len += (size_t)n;
 		if (all->len > limit)
-			return resp->state == AN__RESPONSE_OPEN
-				       ? (int)failed(resp, AN_ERR_LIMIT, NULL)
-				       : AN_ERR_LIMIT;
+			break;
 	}
+	if (all->len > limit)
+		return resp->state == AN__RESPONSE_OPEN
+			       ? (int)failed(resp, AN_ERR_LIMIT, NULL)
+			       : AN_ERR_LIMIT;
 	all->data[all->len] = 0;
 	*ret_data = all->data;
 	*ret_len = all->len;

@@ -302,6 +302,7 @@ static bool was_stale(const an__http_call *c, int r)
 
 static int exchange_once(an__http_call *c)
 {
+	bool body = !c->to_get && (c->request->read_body || c->request->body_len);
 	int r;
 
 	c->sent = c->answered = c->head_done = false;
@@ -313,8 +314,7 @@ static int exchange_once(an__http_call *c)
 	 * here. */
 	if (r && !peer_is_gone(r))
 		return r;
-	if (r && c->request->read_body && !c->to_get &&
-	    an_stream_readable(c->conn->stream))
+	if (r && body && (c->head_done || an_stream_readable(c->conn->stream)))
 		r = 0;
 	return r ? r : an__http_call_read_head(c);
 }

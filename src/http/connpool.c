@@ -6,6 +6,8 @@
  */
 #include "http/connpool.h"
 
+#include "loop/io/stream.h"
+
 #include <asyncnet/error.h>
 #include <errno.h>
 #include <stdio.h>
@@ -245,12 +247,13 @@ static void discard(an__http_conn *conn)
 
 /* Whether a kept connection may be lent. Nothing may have come on it, not even its end: a
  * server that closes, and one that sends what nobody asked for, both make it readable. A
- * connection that was put back in this turn of the loop was found empty just then. */
+ * connection that was put back in this turn of the loop and whose last read got all there
+ * was has been found empty just then. */
 static bool alive(an__http_conn *conn)
 {
 	an_duration now = an_now();
 
-	if (now == conn->kept_at)
+	if (now == conn->kept_at && !an__stream_may_have_more(conn->stream))
 		return true;
 	return now < conn->expires && !an_stream_readable(conn->stream);
 }

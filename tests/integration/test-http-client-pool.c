@@ -51,6 +51,38 @@ static const struct step hello_and_more[] = { EXPECT,
 					      END };
 static const struct step hello_then_more[] = { EXPECT, OK("hello", 5), WAIT(1),
 					       SEND("HTTP/1.1 200 OK\r\n\r\n"), END };
+/* The body comes after its head has been read, and more with it: read straight to the
+ * caller's memory it leaves that in the kernel. */
+static char long_body_and_more[100000 + 64];
+static const struct step long_body[] = {
+	EXPECT,	 SEND("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"),
+	WAIT(1), { PEER_SEND, long_body_and_more, sizeof(long_body_and_more) },
+	END,
+};
+
+PEER_TEST(bytes_behind_a_long_body_are_not_the_next_answer, long_body, hello)
+{
+	static char buf[64 * 1024];
+	an_http_client *client;
+	an_http_response *response;
+	ssize_t n;
+	size_t len = 0;
+
+	snprintf(long_body_and_more + 100000, 64,
+		 "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\nwrong", 20);
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(an_http_get(client, p->url, &response), 0);
+	CHECK_EQUAL(an_sleep(2 * AN_SECOND), 0);
+	while ((n = an_http_response_read(response, buf, sizeof(buf))) > 0)
+		len += (size_t)n;
+	CHECK_EQUAL(n, 0);
+	CHECK_EQUAL(len, 100000);
+	CHECK_EQUAL(expect_body(client, p->url, "hello"), 0);
+	an_http_response_free(response);
+	an_http_client_free(client);
+	return 0;
+}
+
 static const struct step hello_then_close[] = { EXPECT, OK("hello", 5), WAIT(1), CLOSE,
 						END };
 
@@ -272,6 +304,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_connection_is_kept_and_reused),
 	cmocka_unit_test(a_body_read_to_its_end_gives_the_connection_back),
 	cmocka_unit_test(a_connection_with_bytes_nobody_asked_for_is_discarded),
+	cmocka_unit_test(bytes_behind_a_long_body_are_not_the_next_answer),
 	cmocka_unit_test(a_connection_is_kept_for_as_long_as_both_sides_allow),
 	cmocka_unit_test(
 		an_idempotent_request_is_sent_again_when_a_kept_connection_is_dead),

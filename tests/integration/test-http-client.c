@@ -262,7 +262,9 @@ PEER_TEST(read_all_takes_no_more_than_its_limit, ten_bytes, ten_bytes)
 
 	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
 	CHECK_EQUAL(an_http_get(client, p->url, &response), 0);
-	CHECK_EQUAL(an_http_response_read_all(response, 9, &data, &len), AN_ERR_LIMIT);
+	for (int i = 0; i < 2; i++)
+		CHECK_EQUAL(an_http_response_read_all(response, 9, &data, &len),
+			    AN_ERR_LIMIT);
 	CHECK(!data);
 	an_http_response_free(response);
 	an_http_client_free(client);
@@ -607,6 +609,109 @@ PEER_TEST(an_upload_stops_when_the_server_refuses_it, refuse_upload)
 	return 0;
 }
 
+enum { LONG = 32 << 20 }; /* more than any socket buffer takes */
+
+static const struct step refuse_and_close[] = {
+	EXPECT, SEND("HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n"),
+	CLOSE, END
+};
+PEER_TEST(a_long_body_in_memory_stops_when_the_server_refuses_it, refuse_and_close)
+{
+	an_http_client *client;
+	char *body = calloc(1, LONG);
+	an_duration began = an_now();
+
+	CHECK(body);
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(
+		post(client,
+		     &(an_http_request){ .url = p->url, .body = body, .body_len = LONG }),
+		413);
+	CHECK_EQUAL((an_now() - began) / AN_SECOND, 0);
+	CHECK_EQUAL(stats_of(client).idle, 0);
+	an_http_client_free(client);
+	free(body);
+	return 0;
+}
+
+PEER_TEST(a_long_body_that_nobody_takes_runs_into_the_idle_limit, take_any)
+{
+	an_http_client *client;
+	char *body = calloc(1, LONG);
+	an_duration began = an_now();
+
+	CHECK(body);
+	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
+	CHECK_EQUAL(
+		post(client,
+		     &(an_http_request){ .url = p->url, .body = body, .body_len = LONG }),
+		-ETIMEDOUT);
+	CHECK_EQUAL((an_now() - began) / AN_SECOND, 60);
+	CHECK_EQUAL(an_http_client_error(client)->phase, AN_HTTP_PHASE_SEND);
+	an_http_client_free(client);
+	free(body);
+	return 0;
+}
+
+/* Takes two MiB every 20 s, and answers when it has LONG bytes. What the kernel keeps of
+ * them is a third at most, which it takes within 200 s. */
+static int take_slowly(void *arg)
+{
+	an_stream *s;
+	char *buf = malloc(2 << 20);
+	size_t took = 0;
+	static const char done[] = "HTTP/1.1 204 Done\r\n\r\n";
+	int r = buf ? an_accept(arg, &s) : -ENOMEM;
+
+	if (r) {
+		free(buf);
+		return r;
+	}
+	while (!r && took < LONG) {
+		took += 2 << 20;
+		r = an_sleep(20 * AN_SECOND);
+		if (!r)
+			r = an_stream_read_exactly(s, buf, 2 << 20);
+	}
+	if (!r)
+		r = an_stream_write(s, done, sizeof(done) - 1);
+	if (!r)
+		r = an_stream_drain(s);
+	an_stream_close(s);
+	free(buf);
+	return r;
+}
+
+TASK_TEST(a_long_body_may_take_longer_than_the_idle_limit)
+{
+	an_http_client *client;
+	an_listener *listener;
+	an_task *server;
+	char *body = calloc(1, LONG), url[64];
+	int result;
+
+	CHECK(body);
+	CHECK_EQUAL(an_listen("127.0.0.1", "0", NULL, &listener), 0);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u", an_listener_port(listener));
+	CHECK_EQUAL(an_spawn(take_slowly, listener, NULL, &server), 0);
+	CHECK_EQUAL(
+		an_http_client_new(
+			&(an_http_client_opts){ .total_timeout = AN_FOREVER,
+						.first_byte_timeout = 200 * AN_SECOND },
+			&client),
+		0);
+	CHECK_EQUAL(
+		post(client,
+		     &(an_http_request){ .url = url, .body = body, .body_len = LONG }),
+		204);
+	CHECK_EQUAL(an_join(server, &result), 0);
+	CHECK_EQUAL(result, 0);
+	an_http_client_free(client);
+	an_listener_close(listener);
+	free(body);
+	return 0;
+}
+
 /* ---- requests that must not be sent ------------------------------------------------ */
 
 TASK_TEST(requests_that_must_not_be_sent_are_refused)
@@ -680,6 +785,9 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_body_of_unknown_length_is_sent_in_chunks),
 	cmocka_unit_test(a_body_that_is_not_as_long_as_announced_is_an_error),
 	cmocka_unit_test(an_upload_stops_when_the_server_refuses_it),
+	cmocka_unit_test(a_long_body_in_memory_stops_when_the_server_refuses_it),
+	cmocka_unit_test(a_long_body_that_nobody_takes_runs_into_the_idle_limit),
+	cmocka_unit_test(a_long_body_may_take_longer_than_the_idle_limit),
 	cmocka_unit_test(requests_that_must_not_be_sent_are_refused),
 };
 

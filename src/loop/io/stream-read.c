@@ -437,6 +437,11 @@ bool an_stream_at_eof(const an_stream *s)
 	return s->read_end == 0 && !unread(s);
 }
 
+bool an__stream_may_have_more(an_stream *s)
+{
+	return worth_trying(s);
+}
+
 bool an_stream_readable(an_stream *s)
 {
 	return unread(s) || s->read_end <= 0 || s->transport->readable(s);
