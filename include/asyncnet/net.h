@@ -120,7 +120,7 @@ AN_API int an_listen_fd(int fd, const an_listen_opts *opts, an_listener **ret);
  * wait and are served in order. A connection that was handed over is returned even if
  * the task is cancelled in the same turn.
  * Returns 0 and a stream; -ECANCELED; AN_ERR_CLOSED when the listener was closed while
- * the task was parked in it; AN_ERR_NO_TASK. */
+ * the task was parked in it; -ENOMEM (that connection is lost); AN_ERR_NO_TASK. */
 AN_API AN_SUSPENDS int an_accept(an_listener *l, an_stream **ret);
 
 /* The context given in opts.tls, borrowed; NULL for none. */

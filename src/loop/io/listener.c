@@ -41,6 +41,9 @@
 
 struct an_listener {
 	int fd;
+	unsigned
+		refs; /* tasks that are in a call, for whom the struct outlives the close */
+	bool closed;
 	bool armed; /* the event is added */
 	unsigned burst;
 	struct event event;
@@ -140,6 +143,8 @@ static int stall(an_listener *l)
 	return r == -ETIMEDOUT ? 0 : r;
 }
 
+/* After each wait the listener may have been closed, by a task that ran in between; a
+ * connection that was handed over before is returned all the same. */
 static int accept_fd(an_listener *l)
 {
 	int r = an__wait_check();
@@ -149,23 +154,33 @@ static int accept_fd(an_listener *l)
 		r = an_yield();
 	}
 	while (r >= 0) {
+		if (l->closed)
+			return AN_ERR_CLOSED;
 		/* Those who came before have the first choice. */
 		r = an__waiters_empty(&l->acceptors) ? accept_one(l) : -EAGAIN;
 		if (r == -EAGAIN)
 			r = wait_for_one(l);
 		if (!is_shortage(r))
 			break;
-		r = stall(l);
+		r = l->closed ? AN_ERR_CLOSED : stall(l);
 	}
 	return r;
+}
+
+static void leave(an_listener *l)
+{
+	if (--l->refs == 0 && l->closed)
+		free(l);
 }
 
 int an_accept(an_listener *l, an_stream **ret)
 {
 	an_stream_opts opts = l->opts.stream;
-	int fd = accept_fd(l), r;
+	int fd, r;
 
-	/* The listener may be gone from here on. */
+	l->refs++;
+	fd = accept_fd(l);
+	leave(l);
 	if (fd < 0)
 		return fd;
 	r = an__stream_new_socket(fd, &opts, ret);
@@ -200,8 +215,9 @@ an_listener *an_listener_close(an_listener *l)
 {
 	struct stat st;
 
-	if (!l)
+	if (!l || l->closed)
 		return NULL;
+	l->closed = true;
 	if (l->armed)
 		event_del(&l->event);
 	close(l->fd);
@@ -212,7 +228,8 @@ an_listener *an_listener_close(an_listener *l)
 	an__wake_all(&l->stalled, AN_ERR_CLOSED);
 	an_tls_free(l->opts.tls);
 	free(l->unix_path);
-	free(l);
+	if (!l->refs)
+		free(l);
 	return NULL;
 }
 

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -478,6 +479,104 @@ TASK_TEST(a_close_wakes_those_that_are_stalled)
 	return 0;
 }
 
+/* Leaves no room for one more descriptor. */
+static int use_up_descriptors(int last, struct rlimit *ret_old)
+{
+	struct rlimit few;
+
+	CHECK_EQUAL(getrlimit(RLIMIT_NOFILE, ret_old), 0);
+	few = *ret_old;
+	few.rlim_cur = (rlim_t)last + 1;
+	CHECK_EQUAL(setrlimit(RLIMIT_NOFILE, &few), 0);
+	return 0;
+}
+
+/* Both wake at the same time, the one that closes first. */
+TASK_TEST(a_close_when_the_stall_is_over_is_seen)
+{
+	struct rlimit old;
+	an_task *t;
+	int fd, result;
+
+	CHECK_EQUAL(an_listen("127.0.0.1", "0", NULL, &listener), 0);
+	fd = client_to(an_listener_port(listener));
+	CHECK(fd >= 0);
+	CHECK_EQUAL(use_up_descriptors(fd, &old), 0);
+	CHECK_EQUAL(an_spawn(accept_one_task, NULL, NULL, &t), 0);
+	CHECK_EQUAL(an_sleep(100 * AN_MILLISECOND), 0);
+	listener = an_listener_close(listener);
+	CHECK_EQUAL(an_join(t, &result), 0);
+	CHECK_EQUAL(setrlimit(RLIMIT_NOFILE, &old), 0);
+	CHECK_EQUAL(result, AN_ERR_CLOSED);
+	close(fd);
+	return 0;
+}
+
+static void set_flag(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	*(bool *)arg = true;
+}
+
+/* The shortage is told to the task in a poll after which another closes first. */
+TASK_TEST(a_close_in_the_turn_of_a_shortage_is_seen)
+{
+	struct rlimit old;
+	bool polled = false;
+	an_task *t;
+	int fd, result;
+
+	CHECK_EQUAL(an_listen("127.0.0.1", "0", NULL, &listener), 0);
+	CHECK_EQUAL(an_spawn(accept_one_task, NULL, NULL, &t), 0);
+	CHECK_EQUAL(an_yield(), 0);
+	fd = client_to(an_listener_port(listener));
+	CHECK(fd >= 0);
+	CHECK_EQUAL(use_up_descriptors(fd, &old), 0);
+	CHECK_EQUAL(event_base_once(an_loop_base(an_loop_current()), -1, EV_TIMEOUT,
+				    set_flag, &polled, &(struct timeval){ 0 }),
+		    0);
+	while (!polled)
+		CHECK_EQUAL(an_yield(), 0);
+	listener = an_listener_close(listener);
+	CHECK_EQUAL(an_join(t, &result), 0);
+	CHECK_EQUAL(setrlimit(RLIMIT_NOFILE, &old), 0);
+	CHECK_EQUAL(result, AN_ERR_CLOSED);
+	close(fd);
+	return 0;
+}
+
+static int close_listener(void *arg)
+{
+	(void)arg;
+	listener = an_listener_close(listener);
+	return 0;
+}
+
+/* After 64 connections without a wait the others have a turn, in which one closes. */
+TASK_TEST(a_close_between_two_of_many_connections_is_seen)
+{
+	enum { MANY = 66 };
+	int fds[MANY], accepted = 0, r = 0;
+	an_stream *s;
+
+	CHECK_EQUAL(an_listen("127.0.0.1", "0", NULL, &listener), 0);
+	for (int i = 0; i < MANY; i++) {
+		fds[i] = client_to(an_listener_port(listener));
+		CHECK(fds[i] >= 0);
+	}
+	CHECK_EQUAL(an_spawn(close_listener, NULL, NULL, NULL), 0);
+	while (accepted < MANY && (r = an_accept(listener, &s)) == 0) {
+		an_stream_close(s);
+		accepted++;
+	}
+	CHECK_EQUAL(r, AN_ERR_CLOSED);
+	CHECK_EQUAL(accepted, 64);
+	for (int i = 0; i < MANY; i++)
+		close(fds[i]);
+	return 0;
+}
+
 /* ---- UNIX sockets ---------------------------------------------------------------- */
 
 static char folder[] = "/tmp/asyncnet-listener-XXXXXX";
@@ -625,6 +724,9 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_listening_descriptor_is_taken_over),
 	cmocka_unit_test(out_of_descriptors_it_waits_and_goes_on),
 	cmocka_unit_test(a_close_wakes_those_that_are_stalled),
+	cmocka_unit_test(a_close_when_the_stall_is_over_is_seen),
+	cmocka_unit_test(a_close_in_the_turn_of_a_shortage_is_seen),
+	cmocka_unit_test(a_close_between_two_of_many_connections_is_seen),
 	cmocka_unit_test(a_unix_socket_has_its_mode_and_goes_with_its_listener),
 	cmocka_unit_test(a_stale_unix_socket_is_replaced_a_live_one_is_not),
 	cmocka_unit_test(what_is_no_socket_is_not_removed),
