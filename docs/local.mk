@@ -20,12 +20,12 @@ $(MAN_STAMP): $(asyncnetinclude_HEADERS) $(srcdir)/docs/make-man
 all-local: $(MAN_STAMP)
 
 install-data-local: $(MAN_STAMP)
-	$(MKDIR_P) '$(DESTDIR)$(man3dir)'
-	$(INSTALL_DATA) docs/man/*.3 '$(DESTDIR)$(man3dir)'
+	$(MKDIR_P) '$(DESTDIR)$(mandir)/man3'
+	$(INSTALL_DATA) docs/man/*.3 '$(DESTDIR)$(mandir)/man3'
 
 uninstall-local:
 	for page in docs/man/*.3; do \
-		rm -f "$(DESTDIR)$(man3dir)/$${page##*/}"; done
+		rm -f "$(DESTDIR)$(mandir)/man3/$${page##*/}"; done
 
 clean-local:
 	rm -rf docs/man
