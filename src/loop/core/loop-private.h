@@ -80,7 +80,9 @@ struct an_loop {
 	struct an__ready_queue ready;
 	an_task *current; /* NULL: main_ctx runs */
 	an_task *corpse;  /* ended, to be freed by whoever runs next */
-	unsigned budget;  /* resumptions left in this turn */
+	unsigned budget;    /* resumptions left in this turn */
+	unsigned allowance; /* what it began with */
+	an_duration turn_began;
 	an__ctx main_ctx;
 	void *main_fake_stack;
 	const void *main_low; /* of the thread's own stack, for AddressSanitizer */

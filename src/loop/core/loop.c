@@ -19,8 +19,12 @@
 #include <unistd.h>
 
 /* How many resumptions may pass before descriptors are looked at again: at some 10 ns
- * each the look (190 ns) costs a few percent, and a descriptor waits microseconds. */
+ * each the look (190 ns) costs a few percent, and a descriptor waits microseconds. Where
+ * the tasks compute for longer between their suspensions, a turn gets fewer, so that it
+ * takes about TURN. */
 #define BUDGET 256
+#define FIRST_BUDGET 16
+#define TURN AN_MILLISECOND
 
 /* EVLOOP_NONBLOCK alone goes on for as long as a level-triggered event is active, which
  * it is until the woken task has read. */
@@ -81,11 +85,32 @@ void an__switch_away(an_loop *loop)
 	bury(loop);
 }
 
+/* Only a turn that used its budget up was followed by the next without a wait, so that
+ * the time between the two is the turn's. */
+static void set_budget(an_loop *loop)
+{
+	an_duration took = loop->now - loop->turn_began;
+
+	if (!loop->allowance) {
+		loop->allowance = FIRST_BUDGET;
+	} else if (!loop->budget && took > TURN) {
+		loop->allowance = (unsigned)(loop->allowance * TURN / took);
+		if (!loop->allowance)
+			loop->allowance = 1;
+	} else if (!loop->budget && loop->allowance < BUDGET) {
+		loop->allowance *= 2;
+		if (loop->allowance > BUDGET)
+			loop->allowance = BUDGET;
+	}
+	loop->budget = loop->allowance;
+	loop->turn_began = loop->now;
+}
+
 static void run_ready(an_loop *loop)
 {
 	an_task *next;
 
-	loop->budget = BUDGET;
+	set_budget(loop);
 	while ((next = next_ready(loop))) {
 		loop->current = next;
 		an__stack_switch_begin(&loop->main_fake_stack, next->stack->low,

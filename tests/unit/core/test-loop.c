@@ -172,6 +172,52 @@ static void a_real_sleep_is_never_too_short(void **state)
 	assert_int_equal(an_run(sleeps_really, NULL, NULL), 0);
 }
 
+struct computation {
+	int steps;
+	bool enough;
+};
+
+static int computes_and_yields(void *arg)
+{
+	struct computation *c = arg;
+
+	while (!c->enough) {
+		an_duration start = an_now_update();
+
+		while (an_now_update() - start < AN_MILLISECOND)
+			;
+		c->steps++;
+		CHECK_EQUAL(an_yield(), 0);
+	}
+	return 0;
+}
+
+static int waits_beside_a_computation(void *arg)
+{
+	struct computation c = { 0 };
+	an_group group;
+	int steps;
+
+	(void)arg;
+	an_group_begin(&group);
+	CHECK_EQUAL(an_group_spawn(&group, computes_and_yields, &c), 0);
+	CHECK_EQUAL(an_sleep(AN_MILLISECOND), 0);
+	steps = c.steps;
+	CHECK_EQUAL(an_sleep(AN_MILLISECOND), 0);
+	steps = c.steps - steps;
+	c.enough = true;
+	CHECK_EQUAL(an_group_end(&group), 0);
+	CHECK(steps < 10);
+	return 0;
+}
+
+/* However slow the machine, the steps take a millisecond at least. */
+static void tasks_that_compute_do_not_keep_the_loop_from_its_events(void **state)
+{
+	(void)state;
+	assert_int_equal(an_run(waits_beside_a_computation, NULL, NULL), 0);
+}
+
 /* ---- an attached base -------------------------------------------------------------- */
 
 struct attached {
@@ -374,6 +420,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_message_on_its_way_keeps_a_virtual_loop_from_being_stuck),
 	cmocka_unit_test(a_message_that_was_taken_runs_before_the_loop_is_taken_apart),
 	cmocka_unit_test(a_real_sleep_is_never_too_short),
+	cmocka_unit_test(tasks_that_compute_do_not_keep_the_loop_from_its_events),
 	cmocka_unit_test(tasks_run_inside_a_base_that_the_caller_dispatches),
 	cmocka_unit_test(a_detached_loop_cancels_what_still_runs),
 	cmocka_unit_test(a_loop_cannot_be_detached_from_inside),
