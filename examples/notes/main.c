@@ -3,7 +3,9 @@
  *	examples/microservice [--listen HOST:PORT] [--database CONNINFO] [--pool N]
  *
  * Prints one line "listening on HOST:PORT" when it is ready. SIGTERM or SIGINT: accepts
- * no more, finishes what it has accepted, says goodbye to WebSockets, and exits with 0.
+ * no more, finishes what it has accepted, says goodbye to WebSockets, and exits with 0;
+ * while it is starting it ends at once. A second one cuts the rest short, and it exits
+ * with 1.
  */
 #include "service.h"
 
@@ -13,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define POOL_MAX 1000
 
 struct options {
 	char host[256], port[16];
@@ -25,6 +29,7 @@ struct run {
 	const struct options *options;
 	an_listener *listener;
 	an_signal_watch *signals;
+	bool serving;
 	an_group group;
 };
 
@@ -39,15 +44,6 @@ static void log_access(const an_http_access *a, void *arg)
 
 /* ---- the tasks --------------------------------------------------------------------- */
 
-static int serve(void *arg)
-{
-	struct run *run = arg;
-	int r = an_http_serve(run->service.server, run->listener);
-
-	an_group_cancel(&run->group); /* drained: the rest can go */
-	return r;
-}
-
 static int wait_for_the_end(void *arg)
 {
 	struct run *run = arg;
@@ -55,46 +51,56 @@ static int wait_for_the_end(void *arg)
 
 	if (signal < 0)
 		return signal;
+	if (!run->serving) {
+		an_info(run->service.log, "%s while starting", strsignal(signal));
+		an_group_cancel(&run->group);
+		return 0;
+	}
 	an_info(run->service.log, "%s: draining", strsignal(signal));
 	an_http_server_shutdown(run->service.server);
+	signal = an_signal_wait(run->signals);
+	if (signal < 0)
+		return signal;
+	an_warn(run->service.log, "%s: the rest is cut short", strsignal(signal));
+	an_group_fail(&run->group, -ECANCELED);
 	return 0;
 }
 
-static int run_tasks(struct run *run)
+/* The address is told when a client can use it. */
+AN_SUSPENDS static int serve(struct run *run)
 {
+	an_listener *listener = run->listener;
 	char address[256];
-	int r = an_listener_address(run->listener, address, sizeof address);
+	int r = an_listener_address(listener, address, sizeof address);
 
+	if (r < 0)
+		return r;
+	r = an_group_spawn_with(&run->group, feed_listen, &run->service,
+				&(an_task_opts){ .name = "feed" });
 	if (r < 0)
 		return r;
 	printf("listening on %s\n", address);
 	fflush(stdout);
-	an_group_begin(&run->group);
-	if (an_group_spawn_with(&run->group, serve, run,
-				&(an_task_opts){ .name = "serve" }) < 0 ||
-	    an_group_spawn_with(&run->group, feed_listen, &run->service,
-				&(an_task_opts){ .name = "feed" }) < 0 ||
-	    an_group_spawn_with(&run->group, wait_for_the_end, run,
-				&(an_task_opts){ .name = "signals" }) < 0)
-		an_group_fail(&run->group, -ENOMEM);
-	return an_group_end(&run->group);
+	run->serving = true;
+	run->listener = NULL; /* the server's from here on */
+	return an_http_serve(run->service.server, listener);
 }
 
 /* ---- start and end ----------------------------------------------------------------- */
 
 static int start(struct run *run)
 {
-	static const int signals[] = { SIGTERM, SIGINT, 0 };
 	struct service *service = &run->service;
-	int r = an_signal_watch_new(signals, &run->signals);
+	int r = an_pg_pool_new(
+		&(an_pg_pool_opts){ .conn.conninfo = run->options->database,
+				    .max_size = run->options->pool },
+		&service->pool);
 
-	if (r == 0)
-		r = an_pg_pool_new(
-			&(an_pg_pool_opts){ .conn.conninfo = run->options->database,
-					    .max_size = run->options->pool },
-			&service->pool);
+	an_semaphore_init(&service->exports, (run->options->pool + 1) / 2, 0);
 	if (r == 0)
 		r = notes_create_schema(service);
+	if (r == -ECANCELED)
+		return r;
 	if (r < 0) {
 		an_error(service->log, "the database is not usable: %s",
 			 service->pool && *an_pg_pool_error(service->pool)->message
@@ -125,6 +131,7 @@ static void stop(struct run *run)
 	struct service *service = &run->service;
 	an_shield shield;
 
+	an_listener_close(run->listener);
 	an_http_server_free(service->server);
 	an_shield_begin(&shield, 10 * AN_SECOND);
 	if (service->pool)
@@ -135,13 +142,32 @@ static void stop(struct run *run)
 	an_ignore(an_shield_end(&shield, an_log_stop(service->log)));
 }
 
-static int app(void *arg)
+static int live(void *arg)
 {
 	struct run *run = arg;
 	int r = start(run);
 
 	if (r == 0)
-		r = run_tasks(run);
+		r = serve(run);
+	an_group_cancel(&run->group); /* drained: the rest can go */
+	return r;
+}
+
+static int app(void *arg)
+{
+	static const int signals[] = { SIGTERM, SIGINT, 0 };
+	struct run *run = arg;
+	int r = an_signal_watch_new(signals, &run->signals);
+
+	if (r < 0)
+		return r;
+	an_group_begin(&run->group);
+	if (an_group_spawn_with(&run->group, wait_for_the_end, run,
+				&(an_task_opts){ .name = "signals" }) < 0 ||
+	    an_group_spawn_with(&run->group, live, run,
+				&(an_task_opts){ .name = "serve" }) < 0)
+		an_group_fail(&run->group, -ENOMEM);
+	r = an_group_end(&run->group);
 	stop(run);
 	return r;
 }
@@ -162,6 +188,17 @@ static bool parse_listen(char *text, struct options *o)
 	       snprintf(o->port, sizeof o->port, "%s", colon + 1) < (int)sizeof o->port;
 }
 
+static bool parse_pool(const char *text, struct options *o)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 10);
+
+	if (*text < '1' || *text > '9' || *end || value > POOL_MAX)
+		return false;
+	o->pool = (unsigned)value;
+	return true;
+}
+
 static bool parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option known[] = {
@@ -177,9 +214,7 @@ static bool parse_options(int argc, char **argv, struct options *o)
 			return false;
 		else if (c == 'd')
 			o->database = optarg;
-		else if (c == 'p')
-			o->pool = (unsigned)strtoul(optarg, NULL, 10);
-		else if (c == '?')
+		else if ((c == 'p' && !parse_pool(optarg, o)) || c == '?')
 			return false;
 	}
 	return optind == argc;

@@ -16,6 +16,10 @@
 #define TEXT_MAX 10000
 #define BODY_MAX (64 * 1024)
 
+/* The parser calls itself for each array or object in another, 2048 deep at the most: a
+ * task's stack is not made for that. */
+#define NESTING_MAX 32
+
 #define NOTE_COLUMNS \
 	"id, text, to_char(created at time zone 'utc', " \
 	"'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
@@ -48,7 +52,7 @@ int notes_create_schema(struct service *service)
 	if (r < 0)
 		return r;
 	r = an_pg_exec(conn, schema);
-	if (r < 0)
+	if (r < 0 && r != -ECANCELED)
 		an_error(service->log, "the schema cannot be made: %s",
 			 an_pg_conn_error(conn)->message);
 	an_pg_release(conn);
@@ -80,7 +84,7 @@ AN_SUSPENDS static int respond_error(an_http_exchange *x, int status, const char
 
 /* What a failed query means to the client. The details go to the log. */
 AN_SUSPENDS static int respond_failure(struct service *service, an_http_exchange *x,
-				       int r)
+				       int r, const an_pg_error *error)
 {
 	switch (r) {
 	case -ECANCELED:
@@ -89,7 +93,7 @@ AN_SUSPENDS static int respond_failure(struct service *service, an_http_exchange
 		return respond_error(x, 504, "the database took too long");
 	case AN_ERR_SQL:
 		an_error(service->log, "%s %s: %s", an_http_method(x), an_http_target(x),
-			 an_pg_pool_error(service->pool)->message);
+			 error->message);
 		return respond_error(x, 500, "the database refused the request");
 	default:
 		an_warn(service->log, "%s %s: %s", an_http_method(x), an_http_target(x),
@@ -135,6 +139,25 @@ static bool query_number(an_http_exchange *x, const char *name, int64_t most,
 	return n == -ENOENT || (n > 0 && parse_number(text, most, ret));
 }
 
+/* Looks at brackets alone: what else is wrong with it the parser tells. */
+static bool nested_too_deep(const char *json, size_t length)
+{
+	size_t depth = 0;
+	bool quoted = false;
+
+	for (size_t i = 0; i < length && depth <= NESTING_MAX; i++) {
+		if (json[i] == '"')
+			quoted = !quoted;
+		else if (quoted)
+			i += json[i] == '\\';
+		else if (json[i] == '[' || json[i] == '{')
+			depth++;
+		else if (depth && (json[i] == ']' || json[i] == '}'))
+			depth--;
+	}
+	return depth > NESTING_MAX;
+}
+
 /* Reads { "text": "..." } from the body. Returns 0 and a reference; a status to answer
  * with; or a negative code of reading. */
 AN_SUSPENDS static int read_text(an_http_exchange *x, json_t **ret)
@@ -148,6 +171,8 @@ AN_SUSPENDS static int read_text(an_http_exchange *x, json_t **ret)
 	r = an_http_body_read_all(x, &body, &length);
 	if (r < 0)
 		return r;
+	if (nested_too_deep(body, length))
+		return 422;
 	json = json_loadb(body, length, JSON_REJECT_DUPLICATES, NULL);
 	text = json_incref(json_object_get(json, "text"));
 	json_decref(json);
@@ -189,7 +214,7 @@ static int list_notes(an_http_exchange *x, void *arg)
 		  "select " NOTE_COLUMNS " from notes where id > $1 order by id limit $2",
 		  AN_PG_PARAMS(an_pg_int8(after), an_pg_int8(limit)), &result);
 	if (r < 0)
-		return respond_failure(service, x, r);
+		return respond_failure(service, x, r, an_pg_pool_error(service->pool));
 	notes = json_array();
 	for (size_t i = 0; i < an_pg_result_rows(result); i++)
 		json_array_append_new(notes, note_json(result, i));
@@ -214,7 +239,8 @@ AN_SUSPENDS static int respond_note(an_http_exchange *x, int status, an_pg_resul
 AN_SUSPENDS static int respond_stored(struct service *service, an_http_exchange *x, int r,
 				      int status, an_pg_result *result)
 {
-	return r < 0 ? respond_failure(service, x, r) : respond_note(x, status, result);
+	return r < 0 ? respond_failure(service, x, r, an_pg_pool_error(service->pool))
+		     : respond_note(x, status, result);
 }
 
 static int create_note(an_http_exchange *x, void *arg)
@@ -269,7 +295,7 @@ static int read_note(an_http_exchange *x, void *arg)
 	note = notes_fetch(service, id, &r);
 	if (note)
 		return respond_json(x, 200, note);
-	return r < 0 ? respond_failure(service, x, r)
+	return r < 0 ? respond_failure(service, x, r, an_pg_pool_error(service->pool))
 		     : respond_error(x, 404, "there is no such note");
 }
 
@@ -286,7 +312,7 @@ static int delete_note(an_http_exchange *x, void *arg)
 	r = query(service, "delete from notes where id = $1",
 		  AN_PG_PARAMS(an_pg_int8(id)), &result);
 	if (r < 0)
-		return respond_failure(service, x, r);
+		return respond_failure(service, x, r, an_pg_pool_error(service->pool));
 	deleted = an_pg_result_affected(result);
 	an_pg_result_free(result);
 	return deleted ? an_http_respond(x, 204, NULL, NULL, 0)
@@ -332,6 +358,14 @@ AN_SUSPENDS static int write_batch(an_http_exchange *x, const an_pg_result *batc
 	return 0;
 }
 
+AN_SUSPENDS static int next_batch(an_pg_rows *rows, an_pg_result **ret)
+{
+	an_timeout limit;
+
+	an_timeout_begin(&limit, DATABASE_LIMIT);
+	return an_timeout_end(&limit, an_pg_rows_next(rows, ret));
+}
+
 /* Memory stays flat: rows are fetched as fast as the client takes them. */
 AN_SUSPENDS static int stream_notes(an_http_exchange *x, an_pg_rows *rows)
 {
@@ -343,7 +377,7 @@ AN_SUSPENDS static int stream_notes(an_http_exchange *x, an_pg_rows *rows)
 
 	if (r < 0)
 		return r;
-	while ((r = an_pg_rows_next(rows, &batch)) > 0) {
+	while ((r = next_batch(rows, &batch)) > 0) {
 		r = write_batch(x, batch);
 		if (r < 0)
 			return r;
@@ -351,24 +385,49 @@ AN_SUSPENDS static int stream_notes(an_http_exchange *x, an_pg_rows *rows)
 	return r < 0 ? r : an_http_respond_end(x);
 }
 
+AN_SUSPENDS static int begin_export(an_pg_conn *conn, an_pg_rows **ret)
+{
+	an_timeout limit;
+
+	an_timeout_begin(&limit, DATABASE_LIMIT);
+	return an_timeout_end(&limit, an_pg_rows_begin(conn,
+						       "select " NOTE_COLUMNS
+						       " from notes order by id",
+						       NULL, ret));
+}
+
+AN_SUSPENDS static int export_from(struct service *service, an_http_exchange *x,
+				   an_pg_conn *conn)
+{
+	an_pg_rows *rows;
+	int r = begin_export(conn, &rows);
+
+	if (r < 0)
+		return respond_failure(service, x, r, an_pg_conn_error(conn));
+	r = stream_notes(x, rows);
+	an_pg_rows_end(rows);
+	return r;
+}
+
+/* Holds a connection for as long as the client reads, so only some may. */
 static int export_notes(an_http_exchange *x, void *arg)
 {
 	struct service *service = arg;
+	an_timeout limit;
 	an_pg_conn *conn;
-	an_pg_rows *rows;
-	int r = an_pg_acquire(service->pool, &conn);
+	int r;
 
-	if (r < 0)
-		return respond_failure(service, x, r);
-	r = an_pg_rows_begin(conn, "select " NOTE_COLUMNS " from notes order by id", NULL,
-			     &rows);
+	if (an_semaphore_tryacquire(&service->exports) < 0)
+		return respond_error(x, 503, "there are too many exports just now");
+	an_timeout_begin(&limit, DATABASE_LIMIT);
+	r = an_timeout_end(&limit, an_pg_acquire(service->pool, &conn));
 	if (r < 0) {
+		r = respond_failure(service, x, r, an_pg_pool_error(service->pool));
+	} else {
+		r = export_from(service, x, conn);
 		an_pg_release(conn);
-		return respond_failure(service, x, r);
 	}
-	r = stream_notes(x, rows);
-	an_pg_rows_end(rows);
-	an_pg_release(conn);
+	an_semaphore_release(&service->exports);
 	return r;
 }
 

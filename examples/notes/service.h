@@ -31,6 +31,7 @@ struct feed {
 struct service {
 	const char *database; /* connection string */
 	an_pg_pool *pool;
+	an_semaphore exports; /* how many more may run */
 	an_http_server *server;
 	an_logger *log;
 	struct feed feed;

@@ -62,9 +62,22 @@ first=$pid one=$url
 start second
 second=$pid two=$url
 
+# status [CURL OPTIONS] URL: the answer's status.
+status() {
+    curl -s -o "$dir/answer" -w '%{http_code}' -m 60 "$@"
+}
+
 check 'what one instance writes the other one tells of' \
     "$top_builddir/examples/notes_client" "$one" "$two"
 check 'it serves while 1,000 WebSockets idle' "$load" watch "$one" 1000
+{ printf '{"text":'; head -c 30000 /dev/zero | tr '\0' '['; } >"$dir/nested"
+fault=
+[ "$(status --data-binary "@$dir/nested" "$one/notes")" = 422 ] ||
+    fault='arrays in arrays were not refused'
+[ "$(status --data-binary '{"text":"[[[[","other":{"a":[1]}}' "$one/notes")" = 201 ] ||
+    fault="$fault; a note of brackets was"
+tap 'a body of 30,000 arrays, one in the other, is refused' "$fault"
+
 kill -0 "$first" 2>/dev/null || tap 'the instance lived on' 'it died'
 
 cluster stop "$dir/pg"
@@ -94,5 +107,34 @@ second=
 fault=
 [ "$status" = 0 ] || fault="it ended with $status"
 tap 'an idle instance ends with 0' "$fault"
+
+
+fault=
+for pool in 0 none -1 99999999999; do
+    timeout 20 "$service" --listen 127.0.0.1:0 --database "$database" --pool "$pool" \
+        >/dev/null 2>&1
+    [ $? = 2 ] || fault="$fault --pool $pool was taken"
+done
+tap 'a pool of no size is refused' "$fault"
+
+# A session that holds the lock of the schema for as long as the FIFO is open.
+mkfifo "$dir/session"
+psql -XAtqc 'select 1' -f - "$database" <"$dir/session" >/dev/null &
+exec 9>"$dir/session"
+echo 'begin; select pg_advisory_xact_lock(7236491);' >&9
+locks="select count(*) from pg_locks where locktype = 'advisory' and"
+until [ "$(sql "$locks granted")" = 1 ]; do :; done
+"$service" --listen 127.0.0.1:0 --database "$database" >/dev/null 2>"$dir/third.log" &
+first=$!
+until [ "$(sql "$locks not granted")" = 1 ]; do :; done
+kill -TERM "$first"
+timeout 20 tail --pid="$first" -f /dev/null || kill -KILL "$first"
+wait "$first"
+status=$?
+first=
+exec 9>&-
+fault=
+[ "$status" = 0 ] || fault="it ended with $status"
+tap 'SIGTERM ends it while it waits for the database to start with' "$fault"
 
 tap_end
