@@ -12,7 +12,8 @@
  * after each MiB.
  *
  * Errors of the write side stick to the write side, those of the read side to the read
- * side: an answer that the peer sent before it closed can still be read.
+ * side: an answer that the peer sent before it closed can still be read. A lost
+ * connection (-ECONNRESET and the like) is told to both, never as an end.
  *
  * SIGPIPE: the first stream of a process sets it to be ignored if it still has its
  * default action (what a program installed itself is left alone); a lost peer is -EPIPE

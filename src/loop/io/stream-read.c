@@ -33,6 +33,23 @@ enum {
 
 /* ---- one attempt ---------------------------------------------------------------- */
 
+/* The system tells of a lost connection once. When it told the write side, what a read
+ * finds behind the last bytes looks like an end that the peer never said. (-EPIPE is told
+ * when it had said its end.) */
+static ssize_t end_or_loss(const an_stream *s)
+{
+	switch (s->write_error) {
+	case -ECONNRESET:
+	case -ECONNABORTED:
+	case -ETIMEDOUT:
+	case -EHOSTUNREACH:
+	case -ENETUNREACH:
+		return s->write_error;
+	default:
+		return 0;
+	}
+}
+
 static ssize_t plain_read(an_stream *s, void *buf, size_t cap)
 {
 	ssize_t n;
@@ -42,7 +59,7 @@ static ssize_t plain_read(an_stream *s, void *buf, size_t cap)
 	while (n < 0 && errno == EINTR);
 	s->drained = n < (ssize_t)cap;
 	if (n >= 0)
-		return n;
+		return n ? n : end_or_loss(s);
 	return errno == EWOULDBLOCK ? -EAGAIN : -errno;
 }
 

@@ -323,6 +323,66 @@ TASK_TEST(a_reset_is_an_error_of_the_read_and_sticks)
 	return 0;
 }
 
+static int reset_later(void *arg)
+{
+	int r = an_sleep(AN_MILLISECOND);
+
+	reset(*(int *)arg);
+	return r;
+}
+
+/* The system tells of a reset once: when a write has heard of it, a read finds what came
+ * before and then an end that is none. */
+TASK_TEST(a_reset_that_a_write_found_is_no_end_for_the_reader)
+{
+	for (int park = 0; park < 2; park++) {
+		static char bulk[8 << 20];
+		an_stream *s;
+		char buf[10];
+		int fd;
+
+		CHECK_EQUAL(tcp_pair(&s, &fd), 0);
+		CHECK_EQUAL(write(fd, "half", 4), 4);
+		if (park) {
+			an_task *t;
+
+			CHECK_EQUAL(an_spawn(reset_later, &fd, NULL, &t), 0);
+			CHECK_EQUAL(an_stream_write(s, bulk, sizeof bulk), -ECONNRESET);
+			CHECK_EQUAL(an_join(t, NULL), 0);
+		} else {
+			reset(fd);
+			CHECK_EQUAL(an_stream_write(s, bulk, sizeof bulk), -ECONNRESET);
+		}
+		CHECK_EQUAL(an_stream_read(s, buf, sizeof buf), 4);
+		CHECK_EQUAL(an_stream_read(s, buf, sizeof buf), -ECONNRESET);
+		CHECK(!an_stream_at_eof(s));
+		an_stream_close(s);
+	}
+	return 0;
+}
+
+/* The peer had said its end before: what it wrote is complete. */
+TASK_TEST(an_end_before_a_failed_write_is_an_end)
+{
+	an_stream *s;
+	char buf[10];
+	int fd, r = 0;
+
+	CHECK_EQUAL(tcp_pair(&s, &fd), 0);
+	CHECK_EQUAL(write(fd, "whole", 5), 5);
+	close(fd);
+	for (int i = 0; i < 100 && r == 0; i++) {
+		r = an_stream_write(s, "x", 1);
+		if (r == 0)
+			r = an_stream_drain(s);
+	}
+	CHECK_EQUAL(r, -EPIPE);
+	CHECK_EQUAL(an_stream_read(s, buf, sizeof buf), 5);
+	CHECK_EQUAL(an_stream_read(s, buf, sizeof buf), 0);
+	an_stream_close(s);
+	return 0;
+}
+
 TASK_TEST(an_abort_resets_the_peer)
 {
 	char byte;
@@ -1072,6 +1132,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_large_exact_read_that_fails_gives_everything_back),
 	cmocka_unit_test(fill_stops_at_its_limit_and_consume_makes_room),
 	cmocka_unit_test(a_reset_is_an_error_of_the_read_and_sticks),
+	cmocka_unit_test(a_reset_that_a_write_found_is_no_end_for_the_reader),
+	cmocka_unit_test(an_end_before_a_failed_write_is_an_end),
 	cmocka_unit_test(an_abort_resets_the_peer),
 	cmocka_unit_test(an_idle_stream_knows_when_it_must_not_be_used_again),
 	cmocka_unit_test(an_endless_source_does_not_starve_other_tasks),
