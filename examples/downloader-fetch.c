@@ -173,7 +173,7 @@ static bool parse_content_range(const an_http_response *response, int64_t *ret_f
 		return false;
 	if (sscanf(text, "bytes %" SCNd64 "-%" SCNd64 "/%" SCNd64 "%n", &from, &to,
 		   &total, &end) == 3 &&
-	    !text[end] && from >= 0 && from <= to && to == total - 1) {
+	    !text[end] && from >= 0 && from <= to && to < total && total - to == 1) {
 		*ret_from = from;
 		*ret_total = total;
 		return true;
@@ -215,6 +215,30 @@ static int copy_body(struct fetch *f, an_http_response *response)
 	return n < 0 ? network_failed(f, an_http_response_error(response)) : COMPLETE;
 }
 
+/* Throws the part away; the next try asks for all. */
+static int start_over(struct fetch *f)
+{
+	int r = output_restart(f->output, &(struct validator){ "" });
+
+	if (r)
+		return file_failed(f, r);
+	f->retry_after = 0;
+	return http_failed(f, "the server could not continue the part that was there");
+}
+
+/* The response came to its end, but not the file: its Content-Range announced another
+ * length than the body had. What is missing can be asked for; what is too much shows
+ * that the bytes cannot be trusted. */
+static int wrong_length(struct fetch *f, int64_t total)
+{
+	if (output_size(f->output) > total)
+		return start_over(f);
+	f->phase = AN_HTTP_PHASE_BODY;
+	snprintf(f->job->error, sizeof(f->job->error),
+		 "the server sent less than it announced");
+	return AN_ERR_TRUNCATED;
+}
+
 /* The part is as long as `from`, and what comes makes it `total` (-1: unknown). */
 static int take_body(struct fetch *f, an_http_response *response, int64_t from,
 		     int64_t total)
@@ -226,7 +250,10 @@ static int take_body(struct fetch *f, an_http_response *response, int64_t from,
 	f->job->total = total;
 	f->job->resumed = from;
 	show(f);
-	return copy_body(f, response);
+	r = copy_body(f, response);
+	if (r == COMPLETE && total >= 0 && output_size(f->output) != total)
+		return wrong_length(f, total);
+	return r;
 }
 
 /* 200: everything, from the beginning. */
@@ -240,17 +267,6 @@ static int take_all(struct fetch *f, an_http_response *response)
 	return take_body(f, response, 0, an_http_response_length(response));
 }
 
-/* Throws the part away; the next try asks for all. */
-static int start_over(struct fetch *f)
-{
-	int r = output_restart(f->output, &(struct validator){ "" });
-
-	if (r)
-		return file_failed(f, r);
-	f->retry_after = 0;
-	return http_failed(f, "the server could not continue the part that was there");
-}
-
 /* 206: the rest, if it is the rest of what we have. */
 static int take_rest(struct fetch *f, an_http_response *response)
 {
@@ -259,7 +275,7 @@ static int take_rest(struct fetch *f, an_http_response *response)
 	int64_t from, total;
 
 	if (!output_size(f->output) || !parse_content_range(response, &from, &total) ||
-	    from != output_size(f->output) ||
+	    from != output_size(f->output) || from == total ||
 	    (etag && *have == '"' && strcmp(etag, have)))
 		return start_over(f);
 	return take_body(f, response, from, total);
@@ -329,11 +345,9 @@ static int try_once(struct fetch *f)
 
 /* 1, 2, 4, ... seconds, each off by up to a half so that many clients do not come back at
  * once; or as long as the server asked for. */
-static an_duration pause_before(unsigned try, int retry_after)
+static an_duration pause_before(unsigned tries, int retry_after)
 {
-	an_duration seconds = try < 6 ? 1 <<
-	try : BACKOFF_MAX
-		;
+	an_duration seconds = tries < 6 ? 1 << tries : BACKOFF_MAX;
 	uint16_t noise = 0x8000;
 
 	if (retry_after)
@@ -346,7 +360,7 @@ static an_duration pause_before(unsigned try, int retry_after)
 static int try_until_done(struct fetch *f)
 {
 	bool continuing = output_size(f->output) > 0;
-	unsigned try = 0;
+	unsigned tries = 0;
 	int r;
 
 	for (;;) {
@@ -360,9 +374,9 @@ static int try_until_done(struct fetch *f)
 			continuing = false;
 			continue;
 		}
-		if (!is_transient(f, r) || try >= f->download->options.retries)
+		if (!is_transient(f, r) || tries >= f->download->options.retries)
 			return r;
-		r = an_sleep(pause_before(try++, f->retry_after));
+		r = an_sleep(pause_before(tries++, f->retry_after));
 		if (r)
 			return r;
 		continuing = output_size(f->output) > 0;

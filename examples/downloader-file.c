@@ -11,7 +11,8 @@
  *	"5f3e-1a2b"
  *
  * the URL, and the validator that the server gave. The name PATH appears only by a rename
- * of a complete, verified, synced file.
+ * of a complete, verified, synced file. Neither is opened through a symbolic link: in a
+ * folder that others may write to, it would be theirs.
  */
 #include "downloader.h"
 
@@ -101,6 +102,16 @@ static int digest_check(struct output *o, const char *sha256)
 
 /* ---- PATH.part.meta ---------------------------------------------------------------- */
 
+/* A header field can hold no others. */
+static bool is_printable(const char *text)
+{
+	for (; *text; text++) {
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			return false;
+	}
+	return true;
+}
+
 /* Two lines: ours, and the validator. Returns whether they are that. */
 static bool parse_meta(struct output *o, char *text)
 {
@@ -111,7 +122,7 @@ static bool parse_meta(struct output *o, char *text)
 	    (size_t)(end - url_end) > sizeof(o->validator.text))
 		return false;
 	*url_end = *end = 0;
-	if (strcmp(text, o->url))
+	if (strcmp(text, o->url) || !is_printable(url_end + 1))
 		return false;
 	strcpy(o->validator.text, url_end + 1);
 	return true;
@@ -125,7 +136,7 @@ static bool read_meta(struct output *o)
 	ssize_t n = -ENOMEM;
 
 	if (text)
-		n = an_file_open(o->meta, O_RDONLY, 0, &f);
+		n = an_file_open(o->meta, O_RDONLY | O_NOFOLLOW, 0, &f);
 	if (!n)
 		n = an_file_pread(f, text, META_MAX - 1, 0);
 	an_file_close(f);
@@ -149,7 +160,7 @@ static int write_meta(struct output *o)
 	len = asprintf(&text, "%s\n%s\n", o->url, o->validator.text);
 	if (len < 0)
 		return -ENOMEM;
-	r = an_file_open(o->meta, O_WRONLY | O_CREAT | O_TRUNC, 0666, &f);
+	r = an_file_open(o->meta, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0666, &f);
 	if (!r) {
 		r = an_file_pwrite(f, text, (size_t)len, 0);
 		an_file_close(f);
@@ -179,7 +190,7 @@ static int open_locked(struct output *o)
 	int r;
 
 	for (;;) {
-		r = an_file_open(o->part, O_RDWR | O_CREAT, 0666, &o->file);
+		r = an_file_open(o->part, O_RDWR | O_CREAT | O_NOFOLLOW, 0666, &o->file);
 		if (r)
 			return r;
 		if (flock(an_file_fd(o->file), LOCK_EX | LOCK_NB))

@@ -268,6 +268,15 @@ static int check_paths(const struct download *d)
 	return r;
 }
 
+/* A file's name, and not a folder's. */
+static bool is_file_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+
+	return *name && strcmp(name, ".") && strcmp(name, "..");
+}
+
 static int make_jobs(struct download *d, char **urls, const struct lists *l)
 {
 	for (size_t i = 0; i < d->count; i++) {
@@ -279,6 +288,8 @@ static int make_jobs(struct download *d, char **urls, const struct lists *l)
 						: name_in_url(urls[i]);
 		if (!job->path)
 			return usage("the URL names no file, use -o", urls[i]);
+		if (!is_file_name(job->path))
+			return usage("not the name of a file", job->path);
 	}
 	return check_paths(d);
 }

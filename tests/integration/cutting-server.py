@@ -2,7 +2,8 @@
 
 Serves the file given as its argument under every path; prints its port; writes a line for each
 request to the second argument: status, first byte, If-Range. /busy/... answers 503 with
-Retry-After: 1 the first time instead.
+Retry-After: 1 the first time instead. Under /short/... and /long/... the first answer to a range
+has less or more of a body than its Content-Range says.
 """
 import http.server
 import re
@@ -13,6 +14,7 @@ ETAG = '"strong-1"'
 content = open(sys.argv[1], "rb").read()
 log = open(sys.argv[2], "w", buffering=1)
 seen = set()
+lied = set()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -22,7 +24,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         first = self.path not in seen
         seen.add(self.path)
         if first and self.path.startswith("/busy/"):
-            self.answer(503, b"", 0, ("Retry-After", "1"))
+            self.answer(503, len(content), b"", 0, ("Retry-After", "1"))
             return
         start = 0
         match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
@@ -30,12 +32,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
             start = int(match[1])
         total = len(content)
         span = ("Content-Range", f"bytes {start}-{total - 1}/{total}")
-        self.answer(206 if start else 200, content[start:], total // 3 if first else total,
+        body = content[start:]
+        if start and self.path not in lied:
+            lied.add(self.path)
+            if self.path.startswith("/short/"):
+                body = body[:1000]
+            elif self.path.startswith("/long/"):
+                body += b"more"
+        self.answer(206 if start else 200, start, body, total // 3 if first else len(body),
                     ("ETag", ETAG), *([span] if start else []))
         self.close_connection = first
 
-    def answer(self, status, body, sent, *fields):
-        log.write(f"{status} {len(content) - len(body)} {self.headers.get('If-Range')}\n")
+    def answer(self, status, start, body, sent, *fields):
+        log.write(f"{status} {start} {self.headers.get('If-Range')}\n")
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         for field in fields:

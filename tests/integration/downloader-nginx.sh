@@ -180,6 +180,24 @@ expect 'a part without a validator is thrown away' 0 \
     "$downloader" -C - -o three.bin "$http/three.bin"
 same 'it is complete' three.bin
 
+# A validator that no server can have given would only be refused.
+interrupt
+sed -i '2s/$/\r/' three.bin.part.meta
+expect 'a part with a broken validator is thrown away' 0 \
+    "$downloader" -C - -o three.bin "$http/slow/three.bin"
+same 'it is complete' three.bin
+
+# Somebody else's link must not lead the download elsewhere.
+echo precious >"$dir/precious"
+ln -s "$dir/precious" three.bin.part
+expect 'a part that is a symbolic link is refused' 23 "$downloader" "$http/three.bin"
+rm three.bin.part
+ln -s "$dir/precious" three.bin.part.meta
+expect 'so is one beside it' 23 "$downloader" "$http/three.bin"
+tap 'and what it leads to is left alone' "$(grep -v precious "$dir/precious"; \
+    [ -s "$dir/precious" ] || echo empty)"
+rm -f three.bin*
+
 # ---- trying again ----------------------------------------------------------------------
 
 if command -v python3 >/dev/null; then
@@ -200,6 +218,12 @@ if command -v python3 >/dev/null; then
     expect 'a busy server is asked again' 0 \
         "$downloader" -o three.bin "http://127.0.0.1:$port/busy/three.bin"
     same 'and gives the file' three.bin
+    expect 'a range that is shorter than announced is continued' 0 \
+        "$downloader" -o three.bin "http://127.0.0.1:$port/short/three.bin"
+    same 'until the file is complete' three.bin
+    expect 'a range that is longer than announced is thrown away' 0 \
+        "$downloader" -o three.bin "http://127.0.0.1:$port/long/three.bin"
+    same 'and the file is fetched again' three.bin
     kill $cutter_pid
     cutter_pid=
 else
@@ -227,6 +251,8 @@ expect 'a CA file that is not there is 77' 77 "$downloader" --cacert /missing "$
 expect 'a folder that is not there is 23' 23 "$downloader" -o missing/x "$http/three.bin"
 expect 'two URLs for one file are refused' 2 "$downloader" "$http/a/x" "$http/b/x"
 expect 'a URL without a name is refused' 2 "$downloader" "$http/"
+expect 'an empty name is refused' 2 "$downloader" -o '' "$http/three.bin"
+expect 'a folder as a name is refused' 2 "$downloader" -o "$dir/out/" "$http/three.bin"
 expect 'no URL is refused' 2 "$downloader" -s
 expect '--help helps' 0 "$downloader" --help
 tap 'nothing is left of all that' "$(ls)"
