@@ -1,10 +1,21 @@
 /* What every public header is written with: linkage, and the marks on a declaration.
  *
+ * Rules that hold everywhere, and are not repeated at each call:
+ *  - A call returns 0 or a count, or a negative code (error.h).
+ *  - What it gives is in its last parameters, named ret...; on failure they are
+ *    untouched.
+ *  - Options may be NULL, and a field that is zero stands for its default.
+ *  - free, close, release and detach never suspend, accept NULL, and return NULL, so
+ *    that `p = an_x_free(p)` clears the variable.
+ *  - Objects belong to the loop of the thread that made them; what may be called from
+ *    other threads says so.
+ *  - Strings end with a zero, and what has a length need not; lengths count bytes.
+ *
  * AN_API       the symbol is exported.
  * AN_SUSPENDS  the call may park the calling task until something happens. It must be
- *              made from a task, its result must be looked at, and in a cancelled scope
- *              it returns -ECANCELED at once without doing anything. A function without
- *              this mark never suspends.
+ *              made from a task (else AN_ERR_NO_TASK), its result must be looked at,
+ *              and in a cancelled scope it returns -ECANCELED at once without doing
+ *              anything. A function without this mark never suspends.
  * AN_PRINTF    printf-like checking of the format.
  */
 #ifndef ASYNCNET_API_H

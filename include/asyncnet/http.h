@@ -32,8 +32,8 @@ typedef struct an_http_header {
 	const char *value;
 } an_http_header;
 
-/* The fields of a received message, in their order. Read-only; borrowed from the message.
- */
+/* The fields of a received message, in their order. Read-only, borrowed from the
+ * message. */
 typedef struct an_http_headers an_http_headers;
 
 /* The value of the first field of that name (case does not matter), or NULL. Borrowed for
@@ -61,9 +61,9 @@ AN_API const char *an_http_status_text(int status);
 
 /* Finds `name` in a query string ("a=1&b=x+y") and decodes its first value as HTML forms
  * do ('+' is a space, %XX a byte) into `buf`, NUL-terminated. The name is compared
- * decoded. `query` may be NULL. Never suspends. Returns the value's length; -ENOENT when
- * it is not there; AN_ERR_LIMIT when it does not fit in `cap` with its NUL;
- * AN_ERR_MALFORMED for a broken %XX or a NUL byte in it. */
+ * decoded. `query` may be NULL. Never suspends.
+ * Returns the value's length; -ENOENT when it is not there; AN_ERR_LIMIT when it does not
+ * fit in `cap` with its NUL; AN_ERR_MALFORMED for a broken %XX or a NUL byte in it. */
 AN_API ssize_t an_http_query_get(const char *query, const char *name, char *buf,
 				 size_t cap);
 
@@ -103,21 +103,25 @@ typedef struct an_http_access {
 /* Of an_http_server_new(). */
 typedef struct an_http_server_opts {
 	size_t max_connections; /* more wait in the kernel's queue; 0: 10000 */
-	size_t max_requests;	/* for each connection; 0: 1000. Spreads load again behind
-				   balancers */
-	size_t head_limit;   /* bytes of a request's head; 0: 16 KiB; above: 431 (414) */
-	size_t max_headers;  /* fields of a head; 0: 100; above: 431 */
-	uint64_t body_limit; /* bytes of a body; 0: 1 MiB; UINT64_MAX: none; above: 413 */
-	an_duration header_timeout; /* from first to last byte of a head; 0: 10 s; above:
-				       408 */
-	an_duration body_timeout; /* waiting for body bytes; more is granted with each 500
-				     bytes that came, one second; 0: 30 s; above: 408 */
-	an_duration keep_alive;	  /* between requests; 0: 65 s, above the 60 s of common
-				     balancers */
-	/* for a client that does not take the answer; 0: 30 s */
-	an_duration write_timeout;
+	/* For each connection; 0: 1000, which spreads the load anew behind balancers. */
+	size_t max_requests;
+
+	/* What a request may have; what is above is answered with the status. */
+	size_t head_limit;   /* bytes of its head, up to 64 KiB; 0: 16 KiB; 431, 414 */
+	size_t max_headers;  /* fields of its head, up to 1000; 0: 100; 431 */
+	uint64_t body_limit; /* bytes of its body; 0: 1 MiB; UINT64_MAX: none; 413 */
+
+	/* From the first to the last byte of a head; 0: 10 s; 408. */
+	an_duration header_timeout;
+	/* Waiting for bytes of a body; each 500 that came grant a second more; 0: 30 s;
+	 * 408. */
+	an_duration body_timeout;
+	/* Between requests; 0: 65 s, above the 60 s of common balancers. */
+	an_duration keep_alive;
+	an_duration write_timeout; /* while a client takes no byte; 0: 30 s */
 	an_duration drain_timeout; /* for requests in flight at a shutdown; 0: 30 s */
-	size_t stack_size;	   /* of a connection's task; 0: the loop's default */
+
+	size_t stack_size;	 /* of a connection's task; 0: the loop's default */
 	const char *server_name; /* value of a Server field; NULL: none is sent. Copied */
 	/* Called after each answer, in the connection's task; must not suspend. NULL:
 	 * none. */
@@ -125,26 +129,29 @@ typedef struct an_http_server_opts {
 	void *access_arg;
 } an_http_server_opts;
 
-/* Makes a server without routes, for one thread's loop. `opts` may be NULL and is
- * copied. Never suspends. Returns 0; -EINVAL for options that cannot be; -ENOMEM. */
+/* Makes a server without routes, for one thread's loop. `opts` may be NULL and is copied.
+ * Never suspends.
+ * Returns 0; -EINVAL for options that cannot be; -ENOMEM. */
 AN_API int an_http_server_new(const an_http_server_opts *opts, an_http_server **ret);
 
-/* Frees the server. No an_http_serve() of it may be running. Accepts NULL, returns NULL.
- */
+/* Frees the server. No an_http_serve() of it may be running. Accepts NULL, never
+ * suspends, returns NULL. */
 AN_API an_http_server *an_http_server_free(an_http_server *srv);
 
 /* Adds a route. A pattern is a path: literal segments, "{name}" for one segment that is
  * not empty, and at the end "{name...}" for all the rest, slashes included, which may be
- * empty. More literal wins:
- * "/notes/new" before "/notes/{id}" before "/{rest...}". `method` is a token; NULL takes
- * any. GET answers HEAD, too, unless HEAD has a route of its own; OPTIONS is answered
- * with Allow unless it has one. Strings are copied; `arg` is borrowed. Never suspends.
+ * empty. More literal wins: "/notes/new" before "/notes/{id}" before "/{rest...}".
+ * `method` is a token; NULL takes any. GET answers HEAD, too, unless HEAD has a route of
+ * its own; OPTIONS is answered with Allow unless it has one. Strings are copied; `arg` is
+ * borrowed for as long as the server lives. Never suspends.
  *
  * Paths are split at '/' first and decoded once, segment by segment: "%2F" in a segment
  * is data, not a separator. Refused with 400: a broken %XX, %00, and the segments "." and
  * ".." in any spelling, so no handler sees them. Empty segments are kept: "//a" is not
- * "/a". Nothing is redirected. Returns 0; -EINVAL for a pattern or method that is not
- * well formed; -EEXIST; -ENOMEM. */
+ * "/a". Nothing is redirected.
+ *
+ * Returns 0; -EINVAL for a pattern or method that is not well formed; -EEXIST when there
+ * is such a route; -ENOMEM. */
 AN_API int an_http_route(an_http_server *srv, const char *method, const char *pattern,
 			 an_http_handler handler, void *arg);
 
@@ -175,13 +182,12 @@ typedef struct an_http_server_stats {
 	uint64_t requests;     /* heads read and understood */
 	uint64_t in_flight;    /* now in a handler */
 	uint64_t responses[6]; /* by hundreds: [2] is 2xx; [0] lost before an answer */
-	/* requests refused as 400, 414, 431, 501, 505 by the parser */
-	uint64_t malformed;
-	uint64_t timeouts; /* heads, bodies and writes that were too slow */
-	uint64_t aborted;  /* connections cut in the middle of an answer */
-	uint64_t upgraded;
-	uint64_t received; /* bytes of bodies, without framing */
-	uint64_t sent;
+	uint64_t malformed;    /* refused by the parser: 400, 414, 431, 501, 505 */
+	uint64_t timeouts;     /* heads, bodies and writes that were too slow */
+	uint64_t aborted;      /* connections cut in the middle of an answer */
+	uint64_t upgraded;     /* connections that went over to another protocol */
+	uint64_t received;     /* bytes of requests' bodies, without framing */
+	uint64_t sent;	       /* the same of answers' */
 } an_http_server_stats;
 
 /* The counters as they are now. Never suspends. */
@@ -234,14 +240,15 @@ AN_API void an_http_body_limit(an_http_exchange *x, uint64_t limit);
 
 /* Reads the next bytes of the body, at most `cap`. Suspends. The first call sends "100
  * Continue" to a client that waits for it. What the handler leaves unread is read and
- * dropped after the answer, up to 64 KiB; beyond that the connection is closed. Returns
- * the count; 0 at the end of the body (or for cap 0); AN_ERR_LIMIT above the body limit;
- * AN_ERR_MALFORMED for broken chunks; AN_ERR_EOF or a socket error when the client left;
- * -ETIMEDOUT for a client too slow; -ECANCELED. All but the last stick. */
+ * dropped after the answer, up to 64 KiB; beyond that the connection is closed.
+ * Returns the count; 0 at the end of the body (or for cap 0); AN_ERR_LIMIT above the body
+ * limit; AN_ERR_MALFORMED for broken chunks; AN_ERR_EOF or a socket error when the client
+ * left; -ETIMEDOUT for a client too slow; -ECANCELED. All but the last stick. */
 AN_API AN_SUSPENDS ssize_t an_http_body_read(an_http_exchange *x, void *buf, size_t cap);
 
 /* Reads the rest of the body into memory that is freed when the handler has returned,
- * with a NUL behind it. Suspends. Returns 0; -ENOMEM; as an_http_body_read(). */
+ * with a NUL behind it. Suspends.
+ * Returns 0; -ENOMEM; as an_http_body_read(). */
 AN_API AN_SUSPENDS int an_http_body_read_all(an_http_exchange *x, const char **ret_data,
 					     size_t *ret_len);
 
@@ -256,9 +263,9 @@ AN_API const an_http_headers *an_http_request_trailers(const an_http_exchange *x
 /* Answers in one go. Date, Content-Length and Connection are added; giving one of
  * Content-Length, Transfer-Encoding, Connection and Keep-Alive is -EINVAL. To HEAD, and
  * with 204 and 304, no body is sent. `headers` may be NULL; all is copied. Suspends only
- * when the client does not read. Returns 0; -EINVAL; AN_ERR_MISUSE when an answer has
- * begun; -ENOMEM; -ECANCELED; -ETIMEDOUT when the client took nothing for the write
- * timeout; socket errors. */
+ * when the client does not read.
+ * Returns 0; -EINVAL; AN_ERR_MISUSE when an answer has begun; -ENOMEM; -ECANCELED;
+ * -ETIMEDOUT when the client took nothing for the write timeout; socket errors. */
 AN_API AN_SUSPENDS int an_http_respond(an_http_exchange *x, int status,
 				       const an_http_header *headers, const void *body,
 				       size_t len);
@@ -289,9 +296,9 @@ AN_API AN_SUSPENDS int an_http_respond_end(an_http_exchange *x);
  * then on it is the caller's, who closes it, at the latest before the handler returns
  * (the connection's task goes on inside the handler). Bytes that came behind the head lie
  * in the stream's buffer. No time limit of the server holds any more. The request must
- * have asked for an upgrade (Connection: upgrade) and have no body. Suspends. Returns 0;
- * AN_ERR_MISUSE when an answer has begun or none of that was asked; as an_http_respond().
- */
+ * have asked for an upgrade (Connection: upgrade) and have no body. Suspends.
+ * Returns 0; AN_ERR_MISUSE when an answer has begun or none of that was asked; as
+ * an_http_respond(). */
 AN_API AN_SUSPENDS int an_http_upgrade(an_http_exchange *x, const char *protocol,
 				       const an_http_header *headers, an_stream **ret);
 

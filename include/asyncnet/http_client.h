@@ -33,8 +33,8 @@ typedef struct an_http_response an_http_response;
 
 /* How far a request had come. */
 typedef enum an_http_phase {
-	AN_HTTP_PHASE_REQUEST, /* nothing was done: the request is not usable */
-	AN_HTTP_PHASE_POOL,    /* waiting for a free connection */
+	AN_HTTP_PHASE_REQUEST,	  /* nothing was done: the request is not usable */
+	AN_HTTP_PHASE_POOL,	  /* waiting for a free connection */
 	AN_HTTP_PHASE_CONNECT,	  /* resolving the name and connecting */
 	AN_HTTP_PHASE_TLS,	  /* the TLS context or handshake */
 	AN_HTTP_PHASE_SEND,	  /* sending head and body */
@@ -77,22 +77,20 @@ typedef struct an_http_client_opts {
 	an_duration idle_timeout; /* 0: 15 s */
 
 	/* Limits on time, each AN_FOREVER for none. */
-	an_duration pool_timeout;    /* waiting for a connection to be lent; 0: 300 s */
-	an_duration connect_timeout; /* resolving and connecting; 0: 10 s */
-	an_duration tls_timeout;     /* the handshake; 0: 10 s */
-	/* from sent to the response's first byte; 0: 60 s */
-	an_duration first_byte_timeout;
-	/* without a byte of progress, sending or receiving; 0: 60 s */
-	an_duration read_timeout;
-	an_duration total_timeout; /* from the first connection lent to the body's end,
-					   redirects included; 0: 300 s */
+	an_duration pool_timeout;	/* until a connection is lent; 0: 300 s */
+	an_duration connect_timeout;	/* resolving and connecting; 0: 10 s */
+	an_duration tls_timeout;	/* the handshake; 0: 10 s */
+	an_duration first_byte_timeout; /* of the response, once all is sent; 0: 60 s */
+	an_duration read_timeout;	/* sending or receiving no byte; 0: 60 s */
+	/* From the first connection lent to the body's end, redirects included;
+	 * 0: 300 s. */
+	an_duration total_timeout;
 
-	int max_redirects;    /* 0: 10; AN_HTTP_NO_REDIRECTS */
-	bool allow_downgrade; /* follow redirects from https to http */
-	bool no_retry; /* do not send again when a kept connection turns out dead */
-	/* NULL: "libasyncnet/VERSION"; "": none is sent. Copied */
-	const char *user_agent;
-	size_t head_limit;   /* bytes of a response's head; 0: 64 KiB, of 16 KiB a line */
+	int max_redirects;	/* 0: 10; AN_HTTP_NO_REDIRECTS */
+	bool allow_downgrade;	/* follow redirects from https to http */
+	bool no_retry;		/* send once, though a kept connection turns out dead */
+	const char *user_agent; /* NULL: "libasyncnet/VERSION"; "": none sent. Copied */
+	size_t head_limit;	/* bytes of a head; 0: 64 KiB, of 16 KiB a line */
 } an_http_client_opts;
 
 /* Makes a client. `opts` may be NULL and is copied. Never suspends.
@@ -122,7 +120,7 @@ typedef struct an_http_client_stats {
 	size_t waiting;	    /* requests waiting for a connection now */
 } an_http_client_stats;
 
-/* Fills *ret in. Never suspends. */
+/* The counters as they are now. Never suspends. */
 AN_API void an_http_client_get_stats(const an_http_client *client,
 				     an_http_client_stats *ret);
 
@@ -135,8 +133,7 @@ typedef ssize_t (*an_http_body_fn)(void *arg, void *buf, size_t cap);
 /* All of it is borrowed until an_http_send() returns. */
 typedef struct an_http_request {
 	const char *method; /* a token; NULL: GET, or POST with a body */
-	/* http:// or https://, at most 8192 bytes; no user information */
-	const char *url;
+	const char *url;    /* http or https; at most 8192 bytes; no user information */
 
 	/* Ends with a NULL name; may be NULL. Host may be given. Content-Length,
 	 * Transfer-Encoding, Connection, Keep-Alive, Upgrade, TE and Trailer are the
@@ -150,8 +147,7 @@ typedef struct an_http_request {
 	size_t body_len;
 	an_http_body_fn read_body; /* read as it is sent; cannot be sent again */
 	void *read_arg;
-	/* exactly how much read_body will give; 0: unknown, sent in chunks */
-	uint64_t read_len;
+	uint64_t read_len; /* what read_body will give, exactly; 0: unknown, in chunks */
 
 	/* Asks for another protocol ("websocket"): sends Connection: Upgrade and Upgrade,
 	 * and 101 is then an acceptable answer. ws:// and wss:// URLs are taken with it.
@@ -208,8 +204,8 @@ AN_API an_http_response *an_http_response_free(an_http_response *response);
 
 /* For an answer of 101: hands the stream over, which is from then on the caller's, who
  * closes it. Bytes that came behind the head lie in its buffer. The response stays,
- * without a body, and is freed as always. Never suspends. Returns 0; AN_ERR_MISUSE for
- * another status or a second call. */
+ * without a body, and is freed as always. Never suspends.
+ * Returns 0; AN_ERR_MISUSE for another status or a second call. */
 AN_API int an_http_response_take_stream(an_http_response *response, an_stream **ret);
 
 /* The rest never suspends, and strings are borrowed until the response is freed. */
@@ -229,7 +225,8 @@ AN_API const char *an_http_response_header(const an_http_response *response,
 AN_API const an_http_headers *an_http_response_headers(const an_http_response *response);
 
 /* The fields after a chunked body, once it has been read to its end; NULL when there are
- * none. Those that frame, route or authenticate were dropped (RFC 9110 §6.5.1). */
+ * none. Those that frame, route or authenticate were dropped (RFC 9110
+ * section 6.5.1). */
 AN_API const an_http_headers *an_http_response_trailers(const an_http_response *response);
 
 /* The body's length as announced, 0 when there is no body, -1 when it is unknown. The

@@ -75,8 +75,9 @@ typedef struct an_log_opts {
 	void (*sink)(void *arg, an_log_level level, const char *line, size_t len);
 	void *sink_arg;	  /* borrowed until an_log_free() */
 	const char *path; /* a file, opened for appending and made if needed; copied */
-	int fd; /* a descriptor, borrowed until an_log_free(); 0: none. What SIGPIPE
-			     does is the program's to decide */
+	/* A descriptor, borrowed until an_log_free(); 0: none. What SIGPIPE does is the
+	 * program's to decide. */
+	int fd;
 
 	an_log_level level;	  /* lowest level that is logged; 0: AN_LOG_INFO */
 	an_log_format format;	  /* wherever the lines go */
@@ -146,7 +147,7 @@ typedef struct an_log_stats {
 	uint64_t queued;  /* bytes in the rings now */
 } an_log_stats;
 
-/* What the logger has done so far; never suspends. A line on its way may be missing in
+/* The counters as they are now. Never suspends. A line on its way may be missing in
  * one number and be there in another; after a flush, records == written on an otherwise
  * quiet logger. */
 AN_API void an_log_get_stats(an_logger *logger, an_log_stats *ret);

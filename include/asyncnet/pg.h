@@ -47,10 +47,10 @@ typedef enum an_pg_sent {
  * none. */
 typedef struct an_pg_error {
 	int code;	  /* what the call returned; 0: nothing has failed yet */
-	char sqlstate[6]; /* PostgreSQL manual, appendix A. The library itself fills in
-			     08001 (no connection could be made), 08006 (it was lost),
-			     08007 (a COMMIT's outcome is unknown) where the server could
-			     not say anything */
+	/* PostgreSQL manual, appendix A. The library itself fills in 08001 (no connection
+	 * could be made), 08006 (it was lost), 08007 (a COMMIT's outcome is unknown)
+	 * where the server could not say anything. */
+	char sqlstate[6];
 	char severity[8]; /* "ERROR", "FATAL", "PANIC" */
 	an_pg_sent sent;
 	int position; /* in the statement, characters from 1; 0: unknown */
@@ -82,11 +82,11 @@ typedef struct an_pg_params {
 
 /* The parameters in place: AN_PG_PARAMS(an_pg_int8(7), an_pg_text(name)). At least one;
  * with none pass NULL. Valid in the enclosing block. */
-#define AN_PG_PARAMS(...)                                                                \
-	(&(const an_pg_params){                                                          \
-		.list = (const an_pg_param[]){ __VA_ARGS__ },                            \
-		.count = sizeof((const an_pg_param[]){ __VA_ARGS__ }) /                  \
-			 sizeof(an_pg_param),                                            \
+#define AN_PG_PARAMS(...) \
+	(&(const an_pg_params){ \
+		.list = (const an_pg_param[]){ __VA_ARGS__ }, \
+		.count = sizeof((const an_pg_param[]){ __VA_ARGS__ }) / \
+			 sizeof(an_pg_param), \
 	})
 
 /* None of these suspends; what they point to is borrowed until the query returns.
@@ -180,15 +180,16 @@ typedef struct an_pg_conn_opts {
 	/* For cleaning up after a cancelled query, and for waiting for a COMMIT after its
 	 * task was cancelled; 0: 3 s. */
 	an_duration cancel_budget;
-	size_t result_rows;  /* a result with more fails with AN_ERR_LIMIT; 0: 1000000 */
-	size_t result_bytes; /* the same for its memory; 0: 64 MiB. Larger ones:
-				an_pg_rows_begin() */
+	/* A result with more rows, or of more memory, fails with AN_ERR_LIMIT; larger
+	 * ones are read by an_pg_rows_begin(). */
+	size_t result_rows;  /* 0: 1000000 */
+	size_t result_bytes; /* 0: 64 MiB */
 	/* Prepared statements kept for each connection; 0: 100. A query with parameters
 	 * is prepared when its text comes for the second time; the least recently used is
 	 * dropped. */
 	unsigned statement_cache;
-	bool no_prepare; /* never prepare: for PgBouncer's transaction pooling without
-			    support for it */
+	/* Never prepare: for PgBouncer's transaction pooling without support for it. */
+	bool no_prepare;
 	/* Notices and warnings of the server, on the loop's stack: must not suspend.
 	 * NULL: dropped. */
 	void (*notice)(const char *severity, const char *sqlstate, const char *message,
@@ -197,10 +198,11 @@ typedef struct an_pg_conn_opts {
 } an_pg_conn_opts;
 
 /* Connects outside any pool. Suspends. `opts` may be NULL, `error` (may be NULL) is
- * filled on failure. Returns 0 and a connection that the caller closes;
- * AN_ERR_PG_CONNECTION, also when no address answered within connect_timeout;
- * AN_ERR_NAME and AN_ERR_NAME_AGAIN when the last host had no address; -EINVAL for a
- * conninfo that cannot be parsed; -ENOMEM; -ECANCELED. */
+ * filled on failure.
+ * Returns 0 and a connection that the caller closes; AN_ERR_PG_CONNECTION, also when no
+ * address answered within connect_timeout; AN_ERR_NAME and AN_ERR_NAME_AGAIN when the
+ * last host had no address; -EINVAL for a conninfo that cannot be parsed; -ENOMEM;
+ * -ECANCELED. */
 AN_API AN_SUSPENDS int an_pg_connect(const an_pg_conn_opts *opts, an_pg_error *error,
 				     an_pg_conn **ret);
 
@@ -223,10 +225,10 @@ AN_API int an_pg_conn_backend_pid(const an_pg_conn *conn);
  * wanted. A prepared plan that has become stale (0A000, 26000) is made anew, once,
  * outside a transaction. Cancelled before it was sent, nothing has happened; after it,
  * see the top of this file: an_pg_conn_error()->sent tells which. The connection may be
- * used again at once: the next call waits until it is clean. Returns 0 and a result for
- * an_pg_result_free(); AN_ERR_SQL; AN_ERR_PG_CONNECTION when the connection is lost;
- * AN_ERR_LIMIT when the result is too large; AN_ERR_PG_CONNECTION also for COPY to or
- * from the client, which is not supported and costs the connection; -EBUSY while another
+ * used again at once: the next call waits until it is clean.
+ * Returns 0 and a result for an_pg_result_free(); AN_ERR_SQL; AN_ERR_PG_CONNECTION when
+ * the connection is lost, also for COPY to or from the client, which is not supported and
+ * costs the connection; AN_ERR_LIMIT when the result is too large; -EBUSY while another
  * task's call runs on it; -EINVAL for more than 65535 parameters; -ENOMEM; -ECANCELED. */
 AN_API AN_SUSPENDS int an_pg_query(an_pg_conn *conn, const char *sql,
 				   const an_pg_params *params, an_pg_result **ret);
@@ -243,7 +245,8 @@ AN_API AN_SUSPENDS int an_pg_notify(an_pg_conn *conn, const char *channel,
 
 /* Runs a statement whose rows are fetched in batches, as fast as they are read: memory
  * stays flat for a result of any size. Suspends until the statement was sent. The
- * connection is taken until an_pg_rows_end(). Returns as an_pg_query(). */
+ * connection is taken until an_pg_rows_end().
+ * Returns as an_pg_query(). */
 AN_API AN_SUSPENDS int an_pg_rows_begin(an_pg_conn *conn, const char *sql,
 					const an_pg_params *params, an_pg_rows **ret);
 
@@ -277,30 +280,32 @@ typedef struct an_pg_tx_opts {
 } an_pg_tx_opts;
 
 /* Opens a transaction, or inside of one a savepoint (then `opts` must be NULL or zero:
- * -EINVAL). Each begin meets one commit or rollback. Suspends. Returns as an_pg_query().
- */
+ * -EINVAL). Each begin meets one commit or rollback. Suspends.
+ * Returns as an_pg_query(). */
 AN_API AN_SUSPENDS int an_pg_begin(an_pg_conn *conn, const an_pg_tx_opts *opts);
 
 /* Commits the innermost. Suspends. Cancelled before it was sent, it returns -ECANCELED
  * and the transaction is open still. Once sent it is waited for, after a cancellation for
  * cancel_budget: 0 means committed. A transaction that had failed is rolled back by the
- * server instead: AN_ERR_SQL with 25P02, and it is over. Returns 0; AN_ERR_SQL, and the
- * transaction is rolled back; AN_ERR_PG_UNKNOWN (08007) when the connection was lost, or
- * the budget ran out, after it was sent; AN_ERR_MISUSE outside a transaction. */
+ * server instead: AN_ERR_SQL with 25P02, and it is over.
+ * Returns 0; AN_ERR_SQL, and the transaction is rolled back; AN_ERR_PG_UNKNOWN (08007)
+ * when the connection was lost, or the budget ran out, after it was sent; AN_ERR_MISUSE
+ * outside a transaction; -ECANCELED. */
 AN_API AN_SUSPENDS int an_pg_commit(an_pg_conn *conn);
 
 /* Rolls the innermost back. Works in a cancelled scope: it runs under a shield of
  * cancel_budget, after waiting for a cancelled query to come to its end. Suspends.
- * Outside a transaction it does nothing. Returns 0; AN_ERR_PG_CONNECTION (the server has
- * rolled back then, or will). */
+ * Outside a transaction it does nothing.
+ * Returns 0; AN_ERR_PG_CONNECTION (the server has rolled back then, or will). */
 AN_API AN_SUSPENDS int an_pg_rollback(an_pg_conn *conn);
 
 /* Takes a connection of the pool, runs fn(conn, arg) in a transaction, commits when it
  * returns >= 0 and rolls back otherwise. Suspends. When fn, or the commit, fails with
  * 40001 or 40P01 (serialization failure, deadlock) it is run again from the start,
  * `opts->attempts` times in all: fn must have no effect outside the database before it
- * returns. `opts` may be NULL. Returns what fn returned; what an_pg_acquire(),
- * an_pg_begin(), an_pg_commit() return. an_pg_pool_error() has the details. */
+ * returns. `opts` may be NULL.
+ * Returns what fn returned; what an_pg_acquire(), an_pg_begin(), an_pg_commit() return.
+ * an_pg_pool_error() has the details. */
 AN_API AN_SUSPENDS int an_pg_transaction(an_pg_pool *pool,
 					 int (*fn)(an_pg_conn *conn, void *arg),
 					 void *arg, const an_pg_tx_opts *opts);
@@ -318,8 +323,8 @@ typedef struct an_pg_pool_opts {
 	unsigned max_size; /* connections; 0: 10 */
 	unsigned min_size; /* kept open even when idle, in the background; 0: none */
 	unsigned max_waiting; /* tasks parked in acquire; more get -EAGAIN; 0: 1024 */
-	/* Handshakes at a time: with SCRAM each keeps the loop busy for some 7
-	 * ms; 0: 2. */
+	/* Handshakes at a time: with SCRAM each keeps the loop busy for some 7 ms.
+	 * 0: 2. */
 	unsigned max_connecting;
 	an_duration idle_timeout; /* above min_size; 0: 5 min; AN_FOREVER: none */
 	/* Less up to 10 % at random, so that they do not all end at once; 0: 1 h;
@@ -334,10 +339,10 @@ typedef struct an_pg_pool_opts {
 	const char *reset;
 } an_pg_pool_opts;
 
-/* Makes a pool. Copies the options. Opens min_size connections in the background. Never
- * suspends; must be called on a loop's thread. `opts` may be NULL. Returns 0; -EINVAL for
- * a conninfo that cannot be parsed or min_size above max_size; -ENOMEM; AN_ERR_NO_TASK.
- */
+/* Makes a pool. `opts` may be NULL and is copied. Opens min_size connections in the
+ * background. Never suspends; must be called on a loop's thread.
+ * Returns 0; -EINVAL for a conninfo that cannot be parsed or min_size above max_size;
+ * -ENOMEM; AN_ERR_NO_TASK. */
 AN_API int an_pg_pool_new(const an_pg_pool_opts *opts, an_pg_pool **ret);
 
 /* Closes idle connections and fails waiting tasks with AN_ERR_CLOSED, at once.
@@ -346,13 +351,14 @@ AN_API int an_pg_pool_new(const an_pg_pool_opts *opts, an_pg_pool **ret);
 AN_API an_pg_pool *an_pg_pool_free(an_pg_pool *pool);
 
 /* Lends no more (AN_ERR_CLOSED, also to those who wait) and waits until every connection
- * came back and the server has closed it. Suspends; the pool is then to be freed. Returns
- * 0; -ECANCELED, and the pool stays shut. */
+ * came back and the server has closed it. Suspends; the pool is then to be freed.
+ * Returns 0; -ECANCELED, and the pool stays shut. */
 AN_API AN_SUSPENDS int an_pg_pool_shutdown(an_pg_pool *pool);
 
 /* Borrows a connection. Suspends. When the server cannot be reached and no connection is
  * open, it fails at once with the last attempt's error until the backoff is over; then
- * the next call makes one attempt. Returns 0; -EAGAIN when max_waiting are waiting;
+ * the next call makes one attempt.
+ * Returns 0 and a connection for an_pg_release(); -EAGAIN when max_waiting are waiting;
  * AN_ERR_CLOSED; -ECANCELED (nothing was borrowed); as an_pg_connect(), with the details
  * in an_pg_pool_error(). */
 AN_API AN_SUSPENDS int an_pg_acquire(an_pg_pool *pool, an_pg_conn **ret);
@@ -362,8 +368,8 @@ AN_API AN_SUSPENDS int an_pg_acquire(an_pg_pool *pool, an_pg_conn **ret);
 AN_API an_pg_conn *an_pg_release(an_pg_conn *conn);
 
 /* an_pg_query() on a borrowed connection. Suspends. When the connection turns out to be
- * dead before the statement was sent, another one is tried. Returns as an_pg_acquire()
- * and an_pg_query(). */
+ * dead before the statement was sent, another one is tried.
+ * Returns as an_pg_acquire() and an_pg_query(). */
 AN_API AN_SUSPENDS int an_pg_pool_query(an_pg_pool *pool, const char *sql,
 					const an_pg_params *params, an_pg_result **ret);
 
@@ -398,7 +404,7 @@ typedef struct an_pg_pool_stats {
 	an_duration oldest_held;
 } an_pg_pool_stats;
 
-/* Never suspends. */
+/* The counters as they are now. Never suspends. */
 AN_API void an_pg_pool_get_stats(const an_pg_pool *pool, an_pg_pool_stats *ret);
 
 /* ---- notifications ----------------------------------------------------------------- */
@@ -408,9 +414,10 @@ typedef struct an_pg_notification {
 	const char *channel; /* borrowed until the next an_pg_listener_next() */
 	const char *payload; /* "" for none */
 	int backend_pid;     /* who sent it */
-	bool gap; /* not a notification (channel and payload are ""): some may have been
-		     missed here, because the connection was lost and made again, or
-		     because `backlog` was exceeded. Read the state anew */
+	/* Not a notification (channel and payload are ""): some may have been missed
+	 * here, because the connection was lost and made again, or because `backlog` was
+	 * exceeded. Read the state anew. */
+	bool gap;
 } an_pg_notification;
 
 /* Of an_pg_listen(). */
@@ -426,16 +433,18 @@ typedef struct an_pg_listen_opts {
 /* Listens on channels, on a connection of its own that is made anew whenever it is lost.
  * Suspends until the first LISTEN has succeeded. `conn` and `opts` may be NULL;
  * `channels` ends with NULL; names are taken as they are written, as in an_pg_notify().
- * `error` (may be NULL) is filled on failure. Returns 0 and a listener that the caller
- * closes; as an_pg_connect() and an_pg_query(). */
+ * `error` (may be NULL) is filled on failure.
+ * Returns 0 and a listener that the caller closes; as an_pg_connect() and
+ * an_pg_query(). */
 AN_API AN_SUSPENDS int an_pg_listen(const an_pg_conn_opts *conn,
 				    const char *const *channels,
 				    const an_pg_listen_opts *opts, an_pg_error *error,
 				    an_pg_listener **ret);
 
 /* The next notification. Suspends; one task at a time (-EBUSY). The connection's loss is
- * no failure: it is reported as a gap once the connection is back. Returns 0;
- * AN_ERR_CLOSED when it was closed meanwhile; -ECANCELED (nothing was taken). */
+ * no failure: it is reported as a gap once the connection is back.
+ * Returns 0; -EBUSY; AN_ERR_CLOSED when it was closed meanwhile; -ECANCELED (nothing was
+ * taken). */
 AN_API AN_SUSPENDS int an_pg_listener_next(an_pg_listener *listener,
 					   an_pg_notification *ret);
 

@@ -13,11 +13,11 @@ typedef struct an_tls an_tls;
 
 /* Of an_tls_new(). */
 typedef struct an_tls_opts {
-	bool server;	       /* the accepting side; needs cert_file */
-	const char *cert_file; /* PEM chain, the leaf first; on a client its own */
-	const char *key_file;  /* PEM, not encrypted; NULL: it is in cert_file */
-	const char *ca_file; /* PEM of trusted roots; NULL: a client takes the system's */
-	bool no_verify;	     /* client: trust anyone. For tests alone */
+	bool server;		  /* the accepting side; needs cert_file */
+	const char *cert_file;	  /* PEM chain, the leaf first; on a client its own */
+	const char *key_file;	  /* PEM, not encrypted; NULL: it is in cert_file */
+	const char *ca_file;	  /* PEM of trusted roots; NULL: a client's system's */
+	bool no_verify;		  /* client: trust anyone. For tests alone */
 	bool require_client_cert; /* server: demand one that ca_file vouches for */
 	/* In order of preference, NULL-terminated; NULL: none. A server that shares none
 	 * with a client that names some refuses it (RFC 7301, 3.2). */

@@ -81,8 +81,8 @@ typedef struct an_ws_opts {
 	 * request's Host field. */
 	const char *const *origins;
 
-	/* Client: limit on resolving, connecting, TLS and the handshake together. 0: 10
-	 * s. */
+	/* Client: limit on resolving, connecting, TLS and the handshake together.
+	 * 0: 10 s. */
 	an_duration handshake_timeout;
 
 	/* Client: the connection. connect.tls serves wss URLs; NULL: one that trusts the
@@ -99,10 +99,9 @@ typedef struct an_ws_opts {
 /* ---- opening -------------------------------------------------------------------- */
 
 /* Connects to a ws or wss URL and runs the opening handshake. Suspends. Redirects are not
- * followed. `opts` may be NULL and is borrowed for the call, `headers`, `protocols` and
- * all.
- * Returns 0 and a connection that the caller frees; AN_ERR_URL (also for a fragment, RFC
- * 6455 section 3); -EINVAL for a field or subprotocol that must not be sent;
+ * followed. `opts` and what it points to are borrowed for the call.
+ * Returns 0 and a connection that the caller frees; AN_ERR_URL (also for a fragment,
+ * RFC 6455 section 3); -EINVAL for a field or subprotocol that must not be sent;
  * AN_ERR_WS_HANDSHAKE when the server refused or its answer is not valid; AN_ERR_LIMIT
  * for an answer with a head above 64 KiB; AN_ERR_EOF when the server hung up; -ETIMEDOUT;
  * -ECANCELED; -ENOMEM; as an_connect() and an_stream_start_tls(). */
