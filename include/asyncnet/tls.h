@@ -33,7 +33,7 @@ typedef struct an_tls_opts {
  * copied. `error` (may be NULL) takes the reason in words, at most error_cap bytes with
  * the final zero.
  * Returns 0; -ENOMEM; -ENOENT and the like of a file; -EINVAL for options that exclude
- * each other; AN_ERR_TLS for what OpenSSL refuses. */
+ * each other, another min_version; AN_ERR_TLS for what OpenSSL refuses. */
 AN_API int an_tls_new(const an_tls_opts *opts, char *error, size_t error_cap,
 		      an_tls **ret);
 

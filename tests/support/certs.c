@@ -88,16 +88,18 @@ static int save(const test_certs *c, const char *name, const identity *id, int w
 
 static int make_all(test_certs *c)
 {
-	identity ca = { 0 }, other = { 0 }, server = { 0 }, expired = { 0 },
+	identity ca = { 0 }, other = { 0 }, impostor = { 0 }, server = { 0 }, expired = { 0 },
 		 stranger = { 0 }, client = { 0 };
 	int ok = issue(NULL, "test root", NULL, DAY, &ca) &&
 		 issue(NULL, "other root", NULL, DAY, &other) &&
+		 issue(NULL, "test root", NULL, DAY, &impostor) &&
 		 issue(&ca, "server", NAMES, DAY, &server) &&
 		 issue(&ca, "expired server", NAMES, -DAY, &expired) &&
 		 issue(NULL, "stranger", NAMES, DAY, &stranger) &&
 		 issue(&ca, "test client", "DNS:client.test", DAY, &client) &&
 		 save(c, "ca.pem", &ca, 0, c->ca) &&
 		 save(c, "other-ca.pem", &other, 0, c->other_ca) &&
+		 save(c, "impostor.pem", &impostor, 0, c->impostor) &&
 		 save(c, "server.pem", &server, 1, c->server) &&
 		 save(c, "expired.pem", &expired, 1, c->expired) &&
 		 save(c, "stranger.pem", &stranger, 1, c->stranger) &&
@@ -105,6 +107,7 @@ static int make_all(test_certs *c)
 
 	forget(&ca);
 	forget(&other);
+	forget(&impostor);
 	forget(&server);
 	forget(&expired);
 	forget(&stranger);

@@ -7,6 +7,7 @@ typedef struct test_certs {
 	char dir[64];
 	char ca[96];	   /* the root that vouches for all but `stranger` */
 	char other_ca[96]; /* a root that vouches for nobody */
+	char impostor[96]; /* a root of the name of `ca` with another key */
 	char server[96]; /* "localhost", "*.wild.test", 127.0.0.1 and ::1; with its key */
 	char expired[96];  /* the same, expired a day ago */
 	char stranger[96]; /* the same, vouched for by nobody: self-signed */

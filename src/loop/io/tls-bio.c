@@ -19,6 +19,13 @@
 enum {
 	CHUNK = 128 * 1024,
 	CHUNKS_KEPT = 8, /* by a loop: one is enough while streams read up what came */
+
+	/* In one call of OpenSSL, which goes on for as long as there is something and it
+	 * is no data or fits: then others have a turn, as after AN__STREAM_BURST. */
+	REFILLS = AN__STREAM_BURST / CHUNK,
+
+	/* Some 2400 key updates to which the peer has not even read the answers. */
+	ANSWERS_MAX = 64 * 1024,
 };
 
 struct an__tls_chunk {
@@ -108,7 +115,7 @@ static bool refill(an_stream *s, BIO *bio)
 	ssize_t n = -EAGAIN;
 
 	/* A read that came back short has emptied the kernel's buffer. */
-	if (!s->drained) {
+	if (!s->drained && t->refills++ < REFILLS) {
 		t->chunk = an__tls_chunk_acquire(s->loop);
 		n = t->chunk ? an__transport_plain.read(s, t->chunk->data, CHUNK)
 			     : -ENOMEM;
@@ -148,7 +155,23 @@ static int bio_read(BIO *bio, char *buf, size_t len, size_t *ret)
 
 /* ---- writing -------------------------------------------------------------------- */
 
-/* Never refuses for want of room: the stream's water marks bound what comes here. */
+/* What the peer makes this end say (answers to key updates, RFC 8446, 4.6.3; refusals of
+ * a renegotiation) is bounded by no water mark: one that asks and does not read would
+ * have it pile up. */
+static bool may_answer(an_stream *s, size_t len)
+{
+	an__tls_stream *t = s->tls;
+
+	if (!evbuffer_get_length(s->out))
+		t->answers = 0;
+	t->answers += len;
+	if (t->answers <= ANSWERS_MAX)
+		return true;
+	an__stream_note_error(s, AN_ERR_TLS, "peer does not read what it asks for");
+	return false;
+}
+
+/* Never refuses for want of room: the stream's water marks bound what is written. */
 static int bio_write(BIO *bio, const char *buf, size_t len, size_t *ret)
 {
 	an_stream *s = BIO_get_data(bio);
@@ -156,6 +179,10 @@ static int bio_write(BIO *bio, const char *buf, size_t len, size_t *ret)
 	BIO_clear_retry_flags(bio);
 	if (s->write_state == AN__WRITE_FAILED) {
 		s->tls->io_error = s->write_error;
+		return 0;
+	}
+	if (s->tls->reading && !may_answer(s, len)) {
+		s->tls->io_error = AN_ERR_TLS;
 		return 0;
 	}
 	if (evbuffer_add(s->out, buf, len)) {

@@ -46,6 +46,9 @@ typedef struct an__tls_stream {
 	size_t chunk_begin, chunk_end;
 	int io_error; /* why the BIO failed: negative errno; 1: the end */
 	bool up;      /* the handshake is done, and nothing fatal has happened since */
+	bool reading; /* in SSL_read: what OpenSSL writes now, the peer made it say */
+	unsigned refills; /* in this call of OpenSSL */
+	size_t answers;	  /* bytes written while reading since the output was empty */
 	int deferred; /* what the next read returns, if not 0; 1: the end */
 	char *alpn;   /* copied at the handshake */
 	char host[AN__TLS_HOST_MAX + 1];

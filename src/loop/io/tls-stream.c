@@ -42,29 +42,53 @@ static int certificate_failure(an_stream *s, long verdict)
 	return r;
 }
 
+/* Before each call of OpenSSL: what an earlier one left must not be taken for its. */
+static void prepare(an__tls_stream *t, bool reading)
+{
+	ERR_clear_error();
+	t->reading = reading;
+	t->refills = 0;
+}
+
+/* Takes the queue of OpenSSL's errors, the cause first. Returns its code, or 0. */
+static unsigned long take_errors(bool *ret_no_memory, bool *ret_certificate)
+{
+	unsigned long first = ERR_peek_error(), code;
+
+	*ret_no_memory = *ret_certificate = false;
+	while ((code = ERR_get_error())) {
+		*ret_no_memory |= ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
+		*ret_certificate |= ERR_GET_LIB(code) == ERR_LIB_SSL &&
+				    ERR_GET_REASON(code) ==
+					    SSL_R_CERTIFICATE_VERIFY_FAILED;
+	}
+	return first;
+}
+
 /* What a call of OpenSSL failed of: -EAGAIN: the peer has to send first; 0: it said the
  * end; else an error that is noted, after which the SSL is of no more use. */
 static int failure(an_stream *s)
 {
 	an__tls_stream *t = s->tls;
 	int kind = SSL_get_error(t->ssl, 0);
-	unsigned long code = ERR_peek_error();
 	int r = AN_ERR_TLS;
+	bool no_memory, certificate;
+	unsigned long code;
 
 	if (kind == SSL_ERROR_WANT_READ)
 		return -EAGAIN;
 	if (kind == SSL_ERROR_ZERO_RETURN)
 		return 0;
 	t->up = false;
+	code = take_errors(&no_memory, &certificate);
 	if (t->io_error)
 		r = t->io_error < 0 ? t->io_error : AN_ERR_TRUNCATED;
-	else if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
+	else if (no_memory)
 		r = -ENOMEM;
-	else if (ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED)
+	else if (certificate)
 		r = certificate_failure(s, SSL_get_verify_result(t->ssl));
 	else
 		an__stream_note_error(s, r, code ? ERR_reason_error_string(code) : NULL);
-	ERR_clear_error();
 	return r;
 }
 
@@ -90,7 +114,7 @@ static ssize_t tls_read(an_stream *s, void *buf, size_t cap)
 
 	if (t->deferred)
 		return t->deferred < 0 ? t->deferred : 0;
-	ERR_clear_error();
+	prepare(t, true);
 	do {
 		if (SSL_read_ex(t->ssl, (char *)buf + total, cap - total, &n) != 1) {
 			int r = failure(s);
@@ -116,7 +140,7 @@ static bool tls_readable(an_stream *s)
 
 	if (t->deferred || SSL_pending(t->ssl) > 0)
 		return true;
-	ERR_clear_error();
+	prepare(t, true);
 	s->drained = false;
 	if (SSL_peek_ex(t->ssl, &byte, 1, &n) == 1)
 		return true;
@@ -180,7 +204,7 @@ static int tls_take(an_stream *s, an__write *w, size_t max)
 
 	if (!t->up && s->read_end > 0 && !t->deferred)
 		return AN_ERR_MISUSE; /* in mid-handshake */
-	ERR_clear_error();
+	prepare(t, false);
 	while (w->left && max) {
 		size_t before = w->left;
 		int r = t->up ? write_record(s, w, max) : AN_ERR_TLS;
@@ -198,7 +222,7 @@ static void tls_finish(an_stream *s)
 
 	if (!t->up || SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN)
 		return;
-	ERR_clear_error();
+	prepare(t, false);
 	SSL_shutdown(t->ssl);
 	ERR_clear_error();
 }
@@ -234,16 +258,24 @@ static bool is_address(const char *host)
 	       inet_pton(AF_INET6, host, binary) == 1;
 }
 
-/* The name as it is compared: without the dot that ends a full name (RFC 6066, 3). */
+/* The name as it is compared: without the dot that ends a full name (RFC 6066, 3), and
+ * an address without its zone, which means something on this machine alone (RFC 4007). */
 static int copy_host(an__tls_stream *t, const char *host)
 {
 	size_t len = strlen(host);
+	char *zone;
 
 	if (len && host[len - 1] == '.')
 		len--;
 	if (!len || len > AN__TLS_HOST_MAX)
 		return -EINVAL;
 	memcpy(t->host, host, len);
+	zone = strchr(t->host, '%');
+	if (zone) {
+		*zone = '\0';
+		if (!is_address(t->host))
+			*zone = '%';
+	}
 	return 0;
 }
 
@@ -322,7 +354,7 @@ static int shake_hands(an_stream *s)
 	for (;;) {
 		int r;
 
-		ERR_clear_error();
+		prepare(s->tls, false);
 		r = SSL_do_handshake(s->tls->ssl);
 		if (r == 1)
 			return 0;

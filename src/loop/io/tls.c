@@ -37,6 +37,9 @@ static int check_options(const an_tls_opts *o)
 		return -EINVAL;
 	if (o->key_file && !o->cert_file)
 		return -EINVAL;
+	if (o->min_version && o->min_version != TLS1_2_VERSION &&
+	    o->min_version != TLS1_3_VERSION)
+		return -EINVAL;
 	r = check_file(o->cert_file);
 	if (!r)
 		r = check_file(o->key_file);

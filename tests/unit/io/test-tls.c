@@ -156,7 +156,8 @@ TASK_TEST(both_sides_agree_and_talk)
 TASK_TEST(names_and_addresses_of_the_certificate_are_accepted)
 {
 	static const char *const hosts[] = { "localhost",   "LOCALHOST", "localhost.",
-					     "a.wild.test", "127.0.0.1", "::1" };
+					     "a.wild.test", "127.0.0.1", "::1",
+					     "::1%lo" };
 
 	for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++)
 		CHECK_EQUAL(
@@ -185,6 +186,7 @@ TASK_TEST(what_nobody_vouches_for_is_refused_unless_one_says_so)
 	an_tls_opts expired = { .cert_file = certs.expired };
 	an_tls_opts stranger = { .cert_file = certs.stranger };
 	an_tls_opts wrong_root = { .ca_file = certs.other_ca };
+	an_tls_opts impostor = { .ca_file = certs.impostor };
 	an_tls_opts anyone = { .no_verify = true };
 
 	CHECK_EQUAL(outcome(&(struct ends){ 0 }, NULL, &expired, AN_ERR_CERT,
@@ -195,6 +197,10 @@ TASK_TEST(what_nobody_vouches_for_is_refused_unless_one_says_so)
 		0);
 	CHECK_EQUAL(outcome(&(struct ends){ 0 }, &wrong_root, NULL, AN_ERR_CERT,
 			    "local issuer"),
+		    0);
+	/* The reason comes before the verdict in OpenSSL's queue. */
+	CHECK_EQUAL(outcome(&(struct ends){ 0 }, &impostor, NULL, AN_ERR_CERT,
+			    "signature failure"),
 		    0);
 	CHECK_EQUAL(outcome(&(struct ends){ .host = "x" }, &anyone, &stranger, 0, NULL),
 		    0);
@@ -648,6 +654,50 @@ TASK_TEST(key_updates_are_followed_by_both_sides)
 	return 0;
 }
 
+static int read_to_the_end(void *arg)
+{
+	char buf[100];
+	ssize_t n;
+
+	do
+		n = an_stream_read(arg, buf, sizeof buf);
+	while (n > 0);
+	return (int)n;
+}
+
+/* Each asks for an answer, of which the client reads none. */
+TASK_TEST(a_flood_of_key_updates_does_not_pile_up_answers)
+{
+	struct ends e = { 0 };
+	size_t most = 0;
+	an_task *t;
+	int r = 0;
+
+	CHECK_EQUAL(contexts(&e, NULL, NULL), 0);
+	CHECK_EQUAL(shake(&e), 0);
+	CHECK_EQUAL(an_spawn(read_to_the_end, e.server, NULL, &t), 0);
+	for (int i = 0; i < 200 && r == 0 && !an_done(t); i++) {
+		for (int k = 0; k < 200; k++) {
+			SSL *ssl = e.client->tls->ssl;
+
+			CHECK_EQUAL(SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+			CHECK_EQUAL(SSL_do_handshake(ssl), 1);
+		}
+		r = an_stream_drain(e.client);
+		CHECK_EQUAL(an_sleep(AN_MILLISECOND), 0);
+		if (an_stream_pending(e.server) > most)
+			most = an_stream_pending(e.server);
+	}
+	CHECK(most <= 65536);
+	CHECK(an_done(t));
+	CHECK(strstr(an_stream_error_text(e.server), "does not read"));
+	CHECK_EQUAL(an_join(t, &r), 0);
+	CHECK_EQUAL(r, AN_ERR_TLS);
+	close_both(&e);
+	free_contexts(&e);
+	return 0;
+}
+
 /* ---- bulk -------------------------------------------------------------------------- */
 
 enum { BULK = 10 << 20 };
@@ -840,6 +890,10 @@ static void contexts_that_cannot_be_are_refused_with_a_reason(void **state)
 	assert_int_equal(
 		an_tls_new(&(an_tls_opts){ .key_file = certs.server }, NULL, 0, &tls),
 		-EINVAL);
+	assert_int_equal(
+		an_tls_new(&(an_tls_opts){ .min_version = TLS1_1_VERSION }, NULL, 0,
+			   &tls),
+		-EINVAL);
 	assert_int_equal(an_tls_new(&(an_tls_opts){ .require_client_cert = true,
 						    .ca_file = certs.ca },
 				    NULL, 0, &tls),
@@ -896,6 +950,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(single_bytes_make_records_too),
 	cmocka_unit_test(what_is_cut_anywhere_never_looks_complete),
 	cmocka_unit_test(key_updates_are_followed_by_both_sides),
+	cmocka_unit_test(a_flood_of_key_updates_does_not_pile_up_answers),
 	cmocka_unit_test(ten_megabytes_go_both_ways_at_once),
 	cmocka_unit_test(a_reader_that_stops_stops_the_tls_writer),
 	cmocka_unit_test(a_handshake_fits_well_into_the_default_stack),
