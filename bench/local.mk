@@ -10,6 +10,7 @@ bench_binaries = \
 EXTRA_PROGRAMS += $(bench_binaries)
 CLEANFILES += $(bench_binaries)
 EXTRA_DIST += \
+	bench/README.md \
 	bench/run \
 	bench/peers/download_curl.c \
 	bench/peers/http_get.go \

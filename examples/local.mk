@@ -40,7 +40,7 @@ examples/notes/page.h: $(srcdir)/%D%/notes/page.html
 		echo ';'; } >$@.new && mv $@.new $@
 examples/notes/microservice-status.$(OBJEXT): examples/notes/page.h
 CLEANFILES += examples/notes/page.h
-EXTRA_DIST += %D%/demo.sh %D%/notes/page.html
+EXTRA_DIST += %D%/README.md %D%/demo.sh %D%/notes/page.html
 
 noinst_PROGRAMS += examples/http_echo
 examples_http_echo_SOURCES = %D%/http_echo.c
