@@ -535,6 +535,10 @@ int an__pg_call_end(an_pg_conn *c, int result)
 
 int an__pg_exchange_start(an_pg_conn *c, int sent, bool keep, bool stream)
 {
+	/* Lost right behind the exchange before it in the same call. libpq may not know
+	 * yet, and nobody would hear of an answer. */
+	if (c->state != AN__PG_READY)
+		return AN_ERR_PG_CONNECTION;
 	if (!sent) {
 		/* libpq refuses for want of memory, or because the connection is gone. */
 		if (PQstatus(c->pg) == CONNECTION_BAD) {

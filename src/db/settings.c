@@ -15,6 +15,9 @@
 /* host, hostaddr, port, target_session_attrs, and the terminating NULL. */
 #define PER_TARGET 5
 
+/* A longer limit is none; and a few of these together can still be added to a time. */
+#define LONGEST (50 * 365 * 24 * AN_HOUR)
+
 static const struct {
 	const char *keyword, *value;
 	const char *environment; /* a user's choice here is kept; NULL: there is none */
@@ -193,6 +196,10 @@ static void fill_defaults(an__pg_settings *s)
 		o->connect_timeout = 10 * AN_SECOND;
 	if (o->cancel_budget <= 0)
 		o->cancel_budget = 3 * AN_SECOND;
+	if (o->connect_timeout > LONGEST)
+		o->connect_timeout = LONGEST;
+	if (o->cancel_budget > LONGEST)
+		o->cancel_budget = LONGEST;
 	if (!o->result_rows)
 		o->result_rows = 1000000;
 	if (!o->result_bytes)

@@ -224,11 +224,125 @@ PG_TEST(a_silent_network_costs_a_slot_for_the_budget_alone)
 	return proxy_stop(&p);
 }
 
+/* ---- a server that says what it is told to ------------------------------------------- */
+
+#define READY_FOR_QUERY "Z\0\0\0\005I"
+
+/* Takes messages up to a Sync. */
+static int skip_to_sync(an_stream *s)
+{
+	unsigned char head[5];
+	char body[512];
+	size_t len;
+	int r;
+
+	do {
+		r = an_stream_read_exactly(s, head, sizeof(head));
+		len = (size_t)head[3] << 8 | head[4];
+		if (r >= 0 && len > 4)
+			r = an_stream_read_exactly(s, body, len - 4);
+		if (r < 0)
+			return r;
+	} while (head[0] != 'S');
+	return 0;
+}
+
+/* Answers a query, prepares a statement, and in the same breath says that it goes; but
+ * does not close. */
+static int leave_after_prepare(void *arg)
+{
+	static const char welcome[] = "R\0\0\0\010\0\0\0\0" READY_FOR_QUERY;
+	static const char answer[] = "1\0\0\0\0042\0\0\0\004n\0\0\0\004C\0\0\0\017INSERT "
+				     "0 1\0" READY_FOR_QUERY;
+	static const char prepared[] =
+		"1\0\0\0\004" READY_FOR_QUERY "E\0\0\0\037SFATAL\0VFATAL\0C57P01\0Mbye\0";
+	unsigned char start[4];
+	char rest[512];
+	an_stream *s;
+	int r = an_accept(arg, &s);
+
+	if (r < 0)
+		return r;
+	r = an_stream_read_exactly(s, start, sizeof(start));
+	if (r >= 0)
+		r = an_stream_read_exactly(s, rest,
+					   (size_t)start[2] * 256 + start[3] - 4);
+	if (r >= 0)
+		r = an_stream_write(s, welcome, sizeof(welcome) - 1);
+	if (r >= 0)
+		r = skip_to_sync(s);
+	if (r >= 0)
+		r = an_stream_write(s, answer, sizeof(answer) - 1);
+	if (r >= 0)
+		r = skip_to_sync(s);
+	if (r >= 0)
+		r = an_stream_write(s, prepared, sizeof(prepared)); /* and its own end */
+	if (r >= 0)
+		r = an_sleep(AN_FOREVER);
+	an_stream_close(s);
+	return r;
+}
+
+PG_TEST(a_server_that_leaves_between_prepare_and_execute_is_noticed)
+{
+	an_listener *listener;
+	an_timeout limit;
+	an_task *server;
+	an_pg_conn *c;
+	char conninfo[128];
+
+	CHECK_EQUAL(an_listen("127.0.0.1", "0", NULL, &listener), 0);
+	CHECK_EQUAL(an_spawn(leave_after_prepare, listener, NULL, &server), 0);
+	snprintf(conninfo, sizeof(conninfo),
+		 "host=127.0.0.1 port=%u user=x dbname=x sslmode=disable",
+		 an_listener_port(listener));
+	CHECK_EQUAL(an_pg_connect(&(an_pg_conn_opts){ .conninfo = conninfo }, NULL, &c),
+		    0);
+	CHECK_EQUAL(an_pg_query(c, "insert into t values ($1)",
+				AN_PG_PARAMS(an_pg_int4(1)), NULL),
+		    0);
+	an_timeout_begin(&limit, 5 * AN_SECOND);
+	CHECK_EQUAL(
+		an_timeout_end(&limit, an_pg_query(c, "insert into t values ($1)",
+						   AN_PG_PARAMS(an_pg_int4(2)), NULL)),
+		AN_ERR_PG_CONNECTION);
+	CHECK(!strcmp(an_pg_conn_error(c)->sqlstate, "57P01"));
+	CHECK_EQUAL(an_pg_conn_error(c)->sent, AN_PG_SENT_NO);
+	CHECK(!an_pg_conn_alive(c));
+	an_pg_close(c);
+	an_cancel(server);
+	CHECK_EQUAL(an_join(server, NULL), 0);
+	an_listener_close(listener);
+	return 0;
+}
+
+PG_TEST(for_ever_is_a_limit)
+{
+	an_timeout limit;
+	an_pg_conn *c;
+
+	CHECK_EQUAL(an_pg_connect(&(an_pg_conn_opts){ .conninfo = pg_conninfo,
+						      .connect_timeout = AN_FOREVER,
+						      .cancel_budget = AN_FOREVER },
+				  NULL, &c),
+		    0);
+	CHECK_EQUAL(an_pg_begin(c, NULL), 0);
+	an_timeout_begin(&limit, AN_MILLISECOND);
+	CHECK_EQUAL(an_timeout_end(&limit, an_pg_exec(c, "select pg_sleep(60)")),
+		    -ETIMEDOUT);
+	CHECK_EQUAL(an_pg_rollback(c), 0);
+	CHECK_EQUAL(pg_number(c, "select 1", NULL), 1);
+	an_pg_close(c);
+	return 0;
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_name_is_resolved_and_connected_to),
 	cmocka_unit_test(a_name_without_an_address_is_told),
 	cmocka_unit_test(a_server_that_says_nothing_is_given_up_for_the_next),
 	cmocka_unit_test(connecting_can_be_cancelled_at_any_time),
 	cmocka_unit_test(a_silent_network_costs_a_slot_for_the_budget_alone),
+	cmocka_unit_test(a_server_that_leaves_between_prepare_and_execute_is_noticed),
+	cmocka_unit_test(for_ever_is_a_limit),
 };
 TEST_MAIN_WITH("pg-net", tests, pg_set_up, pg_tear_down)
