@@ -88,8 +88,8 @@ static int save(const test_certs *c, const char *name, const identity *id, int w
 
 static int make_all(test_certs *c)
 {
-	identity ca = { 0 }, other = { 0 }, impostor = { 0 }, server = { 0 }, expired = { 0 },
-		 stranger = { 0 }, client = { 0 };
+	identity ca = { 0 }, other = { 0 }, impostor = { 0 }, server = { 0 },
+		 expired = { 0 }, stranger = { 0 }, client = { 0 };
 	int ok = issue(NULL, "test root", NULL, DAY, &ca) &&
 		 issue(NULL, "other root", NULL, DAY, &other) &&
 		 issue(NULL, "test root", NULL, DAY, &impostor) &&

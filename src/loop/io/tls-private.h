@@ -49,8 +49,8 @@ typedef struct an__tls_stream {
 	bool reading; /* in SSL_read: what OpenSSL writes now, the peer made it say */
 	unsigned refills; /* in this call of OpenSSL */
 	size_t answers;	  /* bytes written while reading since the output was empty */
-	int deferred; /* what the next read returns, if not 0; 1: the end */
-	char *alpn;   /* copied at the handshake */
+	int deferred;	  /* what the next read returns, if not 0; 1: the end */
+	char *alpn;	  /* copied at the handshake */
 	char host[AN__TLS_HOST_MAX + 1];
 } an__tls_stream;
 

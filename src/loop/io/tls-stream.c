@@ -58,9 +58,9 @@ static unsigned long take_errors(bool *ret_no_memory, bool *ret_certificate)
 	*ret_no_memory = *ret_certificate = false;
 	while ((code = ERR_get_error())) {
 		*ret_no_memory |= ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
-		*ret_certificate |= ERR_GET_LIB(code) == ERR_LIB_SSL &&
-				    ERR_GET_REASON(code) ==
-					    SSL_R_CERTIFICATE_VERIFY_FAILED;
+		*ret_certificate |=
+			ERR_GET_LIB(code) == ERR_LIB_SSL &&
+			ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED;
 	}
 	return first;
 }

@@ -890,10 +890,9 @@ static void contexts_that_cannot_be_are_refused_with_a_reason(void **state)
 	assert_int_equal(
 		an_tls_new(&(an_tls_opts){ .key_file = certs.server }, NULL, 0, &tls),
 		-EINVAL);
-	assert_int_equal(
-		an_tls_new(&(an_tls_opts){ .min_version = TLS1_1_VERSION }, NULL, 0,
-			   &tls),
-		-EINVAL);
+	assert_int_equal(an_tls_new(&(an_tls_opts){ .min_version = TLS1_1_VERSION }, NULL,
+				    0, &tls),
+			 -EINVAL);
 	assert_int_equal(an_tls_new(&(an_tls_opts){ .require_client_cert = true,
 						    .ca_file = certs.ca },
 				    NULL, 0, &tls),
