@@ -142,7 +142,8 @@ static int do_read(void *arg)
 	return 0;
 }
 
-/* What the page cache has. Returns whether that settles the call: all, or the end. */
+/* What the page cache has. Returns whether that settles the call. An end does not: Linux
+ * 5.9 and 5.10 may say so before it (preadv2(2), BUGS). */
 static bool read_cached(an_file *f, struct file_call *c)
 {
 	struct iovec iov = { c->buf, piece(c) };
@@ -152,7 +153,7 @@ static bool read_cached(an_file *f, struct file_call *c)
 		return false;
 	c->done = (size_t)n;
 	f->burst += (size_t)n;
-	return n == 0 || c->done == c->len;
+	return c->done == c->len;
 }
 
 static ssize_t read_at(an_file *f, void *buf, size_t cap, off_t offset)
