@@ -5,7 +5,7 @@
  * base of a process.
  *
  * `slots` is the process's. A slot's watch_fd is set before the handler is installed,
- * and taken away after that was undone; `in_handler` then says whether some thread may
+ * and taken away after that was undone and before it is closed; `in_handler` then says whether some thread may
  * still write to it.
  */
 #include "config.h"
@@ -31,7 +31,7 @@
 
 struct slot {
 	_Atomic(unsigned) arrived; /* and not yet seen by the loop */
-	_Atomic(int) watch_fd;	   /* valid while `taken` */
+	_Atomic(int) watch_fd;	   /* valid while `taken`; -1 after that */
 	bool taken;		   /* under slots_lock */
 };
 
@@ -196,7 +196,10 @@ static void uninstall(an_signal_watch *w)
 	for (size_t i = 0; i < w->count; i++)
 		if (w->set[i].installed)
 			sigaction(w->set[i].number, &w->set[i].former, NULL);
-	/* Another thread may be in the handler, with the descriptor in its hand. */
+	/* Another thread may be in the handler, with the descriptor in its hand, or about
+	 * to enter it, and must find none then. */
+	for (size_t i = 0; i < w->count; i++)
+		atomic_store(&slots[w->set[i].number].watch_fd, -1);
 	while (atomic_load(&in_handler))
 		sched_yield();
 	pthread_mutex_lock(&slots_lock);

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 static const int two[] = { SIGUSR1, SIGUSR2, 0 };
 
@@ -150,6 +152,25 @@ TASK_TEST(the_former_action_is_restored)
 	return 0;
 }
 
+/* Another thread can have been sent into the handler just before the close. */
+TASK_TEST(a_handler_that_comes_late_writes_to_no_descriptor)
+{
+	struct sigaction handler;
+	an_signal_watch *w;
+	uint64_t count;
+	int fd;
+
+	CHECK_EQUAL(an_signal_watch_new(two, &w), 0);
+	CHECK_EQUAL(sigaction(SIGUSR1, NULL, &handler), 0);
+	an_signal_watch_close(w);
+	fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); /* has the number that is free now */
+	handler.sa_handler(SIGUSR1);
+	CHECK_EQUAL(read(fd, &count, sizeof count), -1);
+	CHECK_EQUAL(errno, EAGAIN);
+	close(fd);
+	return 0;
+}
+
 TASK_TEST(in_a_cancelled_scope_nothing_is_taken)
 {
 	an_signal_watch *w;
@@ -207,6 +228,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_signal_has_one_watch),
 	cmocka_unit_test(what_cannot_be_watched_is_refused),
 	cmocka_unit_test(the_former_action_is_restored),
+	cmocka_unit_test(a_handler_that_comes_late_writes_to_no_descriptor),
 	cmocka_unit_test(in_a_cancelled_scope_nothing_is_taken),
 	cmocka_unit_test(a_watch_of_sigint_takes_it_over_from_the_run),
 	cmocka_unit_test(outside_a_loop_it_is_an_error),
