@@ -14,6 +14,7 @@
 #include <asyncnet/error.h>
 #include <asyncnet/net.h>
 
+#include "loop/base/clock.h"
 #include "loop/core/loop.h"
 #include "loop/core/wait.h"
 #include "loop/io/dns.h"
@@ -262,7 +263,7 @@ static int run_race(struct race *race, an_duration delay)
 
 		if (more && (!race->under_way || next <= an_now())) {
 			start(race);
-			next = an_now() + delay;
+			next = an__duration_add(an_now(), delay);
 			continue;
 		}
 		if (!more && !race->under_way)

@@ -262,6 +262,24 @@ TASK_TEST(an_address_that_does_not_answer_is_overtaken_after_the_delay)
 	return 0;
 }
 
+TASK_TEST(a_delay_without_end_lets_no_other_begin_beside)
+{
+	static const char *const two[] = { "127.0.0.2", "127.0.0.1", NULL };
+	an_connect_opts opts = { .timeout = AN_SECOND, .attempt_delay = AN_FOREVER };
+	struct blackhole b;
+	an_listener *l;
+	an_stream *s;
+
+	CHECK_EQUAL(an_sleep(AN_SECOND), 0); /* the clock stands at 0 before */
+	CHECK_EQUAL(an_listen("127.0.0.1", "0", NULL, &l), 0);
+	CHECK_EQUAL(blackhole_open("127.0.0.2", an_listener_port(l), &b), 0);
+	answers = two;
+	CHECK_EQUAL(an_connect("alone.test", b.port, &opts, &s), -ETIMEDOUT);
+	blackhole_close(&b);
+	an_listener_close(l);
+	return 0;
+}
+
 TASK_TEST(a_failure_starts_the_next_at_once)
 {
 	static const char *const three[] = { "127.0.0.3", "127.0.0.2", "127.0.0.1",
@@ -508,6 +526,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(outside_a_task_it_is_an_error),
 	cmocka_unit_test_setup(
 		an_address_that_does_not_answer_is_overtaken_after_the_delay, resolver),
+	cmocka_unit_test_setup(a_delay_without_end_lets_no_other_begin_beside, resolver),
 	cmocka_unit_test_setup(a_failure_starts_the_next_at_once, resolver),
 	cmocka_unit_test_setup(families_alternate, resolver),
 	cmocka_unit_test_setup(when_nobody_answers_the_limit_ends_it, resolver),
