@@ -111,7 +111,9 @@ typedef struct an_http_server_opts {
 	size_t max_headers;  /* fields of its head, up to 1000; 0: 100; 431 */
 	uint64_t body_limit; /* bytes of its body; 0: 1 MiB; UINT64_MAX: none; 413 */
 
-	/* From the first to the last byte of a head; 0: 10 s; 408. */
+	/* Limits on time, each AN_FOREVER for none.
+	 *
+	 * From the first to the last byte of a head; 0: 10 s; 408. */
 	an_duration header_timeout;
 	/* Waiting for bytes of a body; each 500 that came grant a second more; 0: 30 s;
 	 * 408. */

@@ -74,7 +74,7 @@ typedef struct an_http_client_opts {
 	 * A server's Keep-Alive: timeout is honoured, less a second. The last used is the
 	 * first reused. */
 	size_t max_idle;	  /* 0: 32 */
-	an_duration idle_timeout; /* 0: 15 s */
+	an_duration idle_timeout; /* 0: 15 s; AN_FOREVER: as the server allows */
 
 	/* Limits on time, each AN_FOREVER for none. */
 	an_duration pool_timeout;	/* until a connection is lent; 0: 300 s */

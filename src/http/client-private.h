@@ -11,6 +11,7 @@
 #include "http/parse.h"
 #include "http/redirect.h"
 #include "http/write.h"
+#include "loop/base/clock.h"
 
 #include <asyncnet/http_client.h>
 
@@ -24,7 +25,7 @@ struct an_http_client {
 	an_http_client_opts opts; /* no zeros left; strings are the client's */
 	an__http_limits limits;	  /* of a head */
 	an__http_pool pool;
-	an_tls *tls; /* that of the options, or made when first needed */
+	an_tls *tls;	 /* that of the options, or made when first needed */
 	size_t holds;	 /* the user's, calls of an_http_send, responses */
 	bool closed;	 /* the user's is gone */
 	an__list spares; /* an_http_response.node */
@@ -100,9 +101,6 @@ int an__http_error_set(an_http_error *e, int code, an_http_phase phase, const ch
 /* The same for a limit that was reached: "no first byte within 60 s". */
 int an__http_error_limit(an_http_error *e, an_http_phase phase, const char *what,
 			 an_duration limit);
-
-/* The sum, AN_FOREVER when it would be that or more. */
-an_duration an__http_deadline(an_duration now, an_duration limit);
 
 void an__http_client_drop(an_http_client *client);
 

@@ -406,7 +406,7 @@ static ssize_t read_on(an_http_response *resp, void *buf, size_t cap)
 static ssize_t read_on_in_time(an_http_response *resp, void *buf, size_t cap)
 {
 	an_duration limit = resp->client->opts.read_timeout;
-	an_duration idle = an__http_deadline(an_now(), limit);
+	an_duration idle = an__duration_add(an_now(), limit);
 	bool total = resp->deadline <= idle;
 	an_timeout t;
 	ssize_t n;

@@ -58,11 +58,6 @@ int an__http_error_limit(an_http_error *e, an_http_phase phase, const char *what
 	return an__http_error_set(e, -ETIMEDOUT, phase, e->text);
 }
 
-an_duration an__http_deadline(an_duration now, an_duration limit)
-{
-	return limit >= AN_FOREVER - now ? AN_FOREVER : now + limit;
-}
-
 /* ---- the client -------------------------------------------------------------------- */
 
 static void duration_default(an_duration *d, int seconds)
@@ -438,7 +433,7 @@ static int run_in_time(an__http_call *c)
 	an_timeout t;
 	int r;
 
-	c->response->deadline = an__http_deadline(an_now(), limit);
+	c->response->deadline = an__duration_add(an_now(), limit);
 	an_timeout_begin_at(&t, c->response->deadline);
 	r = run(c);
 	r = an_timeout_end(&t, r);

@@ -6,6 +6,7 @@
  */
 #include "http/connpool.h"
 
+#include "loop/base/clock.h"
 #include "loop/io/stream.h"
 
 #include <asyncnet/error.h>
@@ -318,7 +319,7 @@ void an__http_conn_keep(an__http_conn *conn, an_duration age)
 		return;
 	}
 	conn->kept_at = an_now();
-	conn->expires = conn->kept_at + age;
+	conn->expires = an__duration_add(conn->kept_at, age);
 	an__list_push_front(&host->kept, &conn->by_host);
 	an__list_push(&pool->kept, &conn->by_age);
 	host->users++;

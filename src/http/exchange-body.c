@@ -73,7 +73,7 @@ static an_duration patience(const an_http_exchange *x)
 {
 	an_duration timeout = x->c->server->opts.body_timeout;
 	an_duration granted = (an_duration)(x->received / BYTES_A_SECOND) * AN_SECOND;
-	an_duration left = timeout - x->waited + granted;
+	an_duration left = an__duration_add(timeout - x->waited, granted);
 
 	return left < timeout ? left : timeout;
 }

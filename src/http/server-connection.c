@@ -39,8 +39,9 @@ static ssize_t fill_until(an__http_connection *c, an_duration deadline)
 static ssize_t await_first_byte(an__http_connection *c)
 {
 	an_http_server *srv = c->server;
-	an_duration deadline = c->requests ? an_now() + srv->opts.keep_alive
-					   : c->opened + srv->opts.header_timeout;
+	an_duration deadline =
+		c->requests ? an__duration_add(an_now(), srv->opts.keep_alive)
+			    : an__duration_add(c->opened, srv->opts.header_timeout);
 	ssize_t n;
 
 	if (srv->draining)
@@ -60,7 +61,7 @@ static ssize_t await_first_byte(an__http_connection *c)
 /* The head is not complete: reads on, all of it within the header timeout. */
 static ssize_t read_rest(an__http_connection *c, const char **ret_data)
 {
-	an_duration deadline = an_now() + c->server->opts.header_timeout;
+	an_duration deadline = an__duration_add(an_now(), c->server->opts.header_timeout);
 	ssize_t r = 0;
 
 	while (r == 0) {

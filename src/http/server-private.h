@@ -14,6 +14,7 @@
 #include "http/parse.h"
 #include "http/router.h"
 #include "http/write.h"
+#include "loop/base/clock.h"
 #include "loop/base/list.h"
 #include "loop/core/wait.h"
 

@@ -21,6 +21,23 @@ PEER_TEST(a_connection_is_kept_and_reused, hello_twice)
 	return 0;
 }
 
+PEER_TEST(a_connection_can_be_kept_for_ever, hello_twice)
+{
+	an_http_client *client;
+
+	CHECK_EQUAL(
+		an_http_client_new(&(an_http_client_opts){ .idle_timeout = AN_FOREVER },
+				   &client),
+		0);
+	CHECK_EQUAL(an_sleep(AN_HOUR), 0);
+	CHECK_EQUAL(expect_body(client, p->url, "hello"), 0);
+	CHECK_EQUAL(an_sleep(24 * AN_HOUR), 0);
+	CHECK_EQUAL(expect_body(client, p->url, "again"), 0);
+	CHECK_EQUAL(p->connections, 1);
+	an_http_client_free(client);
+	return 0;
+}
+
 /* The connection is back as soon as the body has been read, not when the response is
  * freed. */
 PEER_TEST(a_body_read_to_its_end_gives_the_connection_back, hello_twice)
@@ -302,6 +319,7 @@ PEER_TEST(no_more_connections_are_kept_than_allowed, hello, hello, hello)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_connection_is_kept_and_reused),
+	cmocka_unit_test(a_connection_can_be_kept_for_ever),
 	cmocka_unit_test(a_body_read_to_its_end_gives_the_connection_back),
 	cmocka_unit_test(a_connection_with_bytes_nobody_asked_for_is_discarded),
 	cmocka_unit_test(bytes_behind_a_long_body_are_not_the_next_answer),

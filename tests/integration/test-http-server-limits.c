@@ -185,6 +185,29 @@ SERVER_TEST(a_body_that_trickles_in_uses_up_its_time)
 	return 0;
 }
 
+SERVER_TEST_WITH(limits_on_time_can_be_switched_off,
+		 (&(an_http_server_opts){ .header_timeout = AN_FOREVER,
+					  .body_timeout = AN_FOREVER,
+					  .keep_alive = AN_FOREVER,
+					  .write_timeout = AN_FOREVER,
+					  .drain_timeout = AN_FOREVER }))
+{
+	static const char *const pieces[] = { "GET / HT", "TP/1.1\r\n" H "\r\n",
+					      "POST /body HTTP/1.0\r\n",
+					      "content-length: 5\r\n\r\nab", "cde" };
+	an_stream *s;
+
+	CHECK_EQUAL(world_connect(w, &s), 0);
+	for (size_t i = 0; i < sizeof(pieces) / sizeof(*pieces); i++) {
+		CHECK_EQUAL(an_sleep(AN_HOUR), 0);
+		CHECK_EQUAL(say(s, pieces[i]), 0);
+	}
+	CHECK_EQUAL(hear(s, NULL, reply, sizeof(reply)), 0);
+	CHECK_TEXT(reply, HELLO "\r\nhello" HELLO "connection: close\r\n\r\nabcde");
+	an_stream_close(s);
+	return 0;
+}
+
 SERVER_TEST(a_client_that_does_not_read_is_cut_off)
 {
 	an_duration began = an_now();
@@ -572,6 +595,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(an_idle_connection_is_closed_after_the_keep_alive_time),
 	cmocka_unit_test(a_body_that_stops_gets_408),
 	cmocka_unit_test(a_body_that_trickles_in_uses_up_its_time),
+	cmocka_unit_test(limits_on_time_can_be_switched_off),
 	cmocka_unit_test(a_client_that_does_not_read_is_cut_off),
 	cmocka_unit_test(answers_that_nobody_reads_do_not_pile_up),
 	cmocka_unit_test(clients_that_leave_at_any_point_do_no_harm),
