@@ -145,7 +145,7 @@ int main(int argc, char **argv)
 
 	if (argc != 3 || strcmp(argv[1], "--listen") != 0 ||
 	    parse_address(argv[2], &app) < 0) {
-		fprintf(stderr, "usage: %s --listen HOST:PORT\n", argv[0]);
+		fprintf(stderr, "usage: http_echo --listen HOST:PORT\n");
 		return 2;
 	}
 	r = an_run(run, &app, NULL);

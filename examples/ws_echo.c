@@ -102,7 +102,7 @@ int main(int argc, char **argv)
 	int r;
 
 	if (argc != 3 || strcmp(argv[1], "--listen") != 0) {
-		fprintf(stderr, "usage: %s --listen HOST:PORT\n", argv[0]);
+		fprintf(stderr, "usage: ws_echo --listen HOST:PORT\n");
 		return 2;
 	}
 	r = an_run(serve, argv[2], NULL);

@@ -46,7 +46,7 @@ typedef enum an_pg_sent {
 /* What went wrong. Texts are cut to their field, always terminated, "" where there is
  * none. */
 typedef struct an_pg_error {
-	int code;	  /* what the call returned; 0: nothing has failed yet */
+	int code; /* what the call returned; 0: nothing has failed yet */
 	/* PostgreSQL manual, appendix A. The library itself fills in 08001 (no connection
 	 * could be made), 08006 (it was lost), 08007 (a COMMIT's outcome is unknown)
 	 * where the server could not say anything. */
@@ -320,8 +320,8 @@ AN_API AN_SUSPENDS int an_pg_transaction(an_pg_pool *pool,
  * read-write or primary, one whose server refuses to write (25006) is not lent again. */
 typedef struct an_pg_pool_opts {
 	an_pg_conn_opts conn;
-	unsigned max_size; /* connections; 0: 10 */
-	unsigned min_size; /* kept open even when idle, in the background; 0: none */
+	unsigned max_size;    /* connections; 0: 10 */
+	unsigned min_size;    /* kept open even when idle, in the background; 0: none */
 	unsigned max_waiting; /* tasks parked in acquire; more get -EAGAIN; 0: 1024 */
 	/* Handshakes at a time: with SCRAM each keeps the loop busy for some 7 ms.
 	 * 0: 2. */

@@ -58,8 +58,7 @@ typedef struct an__http_head {
 	uint16_t status;	      /* response */
 	uint8_t minor;		      /* HTTP/1.x */
 	uint8_t form;		      /* enum an__http_target_form */
-	uint8_t framing; /* of a request; of a response as if it answered a GET, see below
-			  */
+	uint8_t framing; /* of a response as if it answered a GET, see below */
 	bool keep_alive; /* by version and Connection; not after a body to the close */
 	bool expect_continue;
 	bool upgrade; /* Connection: upgrade and an Upgrade field */

@@ -75,10 +75,10 @@ typedef struct an__ws_session {
 	bool pong_withheld;
 	uint8_t pong_len;
 	uint8_t pong[AN__WS_CONTROL_MAX];
-	size_t pong_room;    /* bytes of Pongs that may be put out */
-	unsigned close_code; /* the peer's, 1005 without one; 1006 before; ours when it
-				failed */
-	char *close_reason;  /* the peer's, NULL for none */
+	size_t pong_room; /* bytes of Pongs that may be put out */
+	/* The peer's, 1005 without one; 1006 before; ours when it failed. */
+	unsigned close_code;
+	char *close_reason; /* the peer's, NULL for none */
 } an__ws_session;
 
 /* `random` is borrowed. No memory is taken before it is needed. */
