@@ -1,3 +1,4 @@
+/* Makes the certificates of the TLS tests; see certs.h. */
 #include "tests/support/certs.h"
 
 #include <openssl/err.h>

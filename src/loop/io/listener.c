@@ -41,8 +41,7 @@
 
 struct an_listener {
 	int fd;
-	unsigned
-		refs; /* tasks that are in a call, for whom the struct outlives the close */
+	unsigned refs; /* tasks in a call, for whom the struct outlives the close */
 	bool closed;
 	bool armed; /* the event is added */
 	unsigned burst;
