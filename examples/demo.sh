@@ -19,7 +19,9 @@ end() {
     exit $status
 }
 trap end EXIT
-trap 'exit 0' INT TERM
+# Checks that were cut short have not passed.
+[ "$once" = --once ] && ended=130 || ended=0
+trap 'exit $ended' INT TERM
 
 # Starts an instance; sets $pid and $address.
 start() {

@@ -137,4 +137,16 @@ fault=
 [ "$status" = 0 ] || fault="it ended with $status"
 tap 'SIGTERM ends it while it waits for the database to start with' "$fault"
 
+mkdir "$dir/demo"
+sh "$top_srcdir/examples/demo.sh" "$top_builddir" "$dir/demo" "$database" --once >"$dir/out" 2>&1 &
+first=$!
+until [ -e "$dir/demo/first.log" ]; do :; done
+kill -TERM "$first"
+wait "$first"
+status=$?
+first=
+fault=
+[ "$status" = 130 ] || fault="it ended with $status"
+tap 'a demo that is interrupted has not passed' "$fault"
+
 tap_end
