@@ -224,7 +224,7 @@ PG_TEST(a_silent_network_costs_a_slot_for_the_budget_alone)
 	return proxy_stop(&p);
 }
 
-/* ---- a server that says what it is told to ------------------------------------------- */
+/* ---- a server that says what it is told to ----------------------------------------- */
 
 #define READY_FOR_QUERY "Z\0\0\0\005I"
 

@@ -1,12 +1,12 @@
 /* Signals for tasks. L3.
  *
- * A handler of our own counts the signal and writes to the eventfd of its watch; an
- * event on that wakes the tasks. libevent's signal events are not used: they serve one
- * base of a process.
+ * A handler of our own counts the signal and writes to the eventfd of its watch; an event
+ * on that wakes the tasks. libevent's signal events are not used: they serve one base of
+ * a process.
  *
- * `slots` is the process's. A slot's watch_fd is set before the handler is installed,
- * and taken away after that was undone and before it is closed; `in_handler` then says whether some thread may
- * still write to it.
+ * `slots` is the process's. A slot's watch_fd is set before the handler is installed, and
+ * taken away after that was undone and before it is closed; `in_handler` then says
+ * whether some thread may still write to it.
  */
 #include "config.h"
 
