@@ -119,6 +119,9 @@ static ssize_t tls_read(an_stream *s, void *buf, size_t cap)
 		if (SSL_read_ex(t->ssl, (char *)buf + total, cap - total, &n) != 1) {
 			int r = failure(s);
 
+			/* Nobody reads what lies behind the end. */
+			if (r != -EAGAIN)
+				an__tls_chunk_release(s);
 			if (!total)
 				return r;
 			if (r != -EAGAIN)
@@ -147,6 +150,7 @@ static bool tls_readable(an_stream *s)
 	r = failure(s);
 	if (r == -EAGAIN)
 		return false;
+	an__tls_chunk_release(s);
 	defer(t, r);
 	return true;
 }

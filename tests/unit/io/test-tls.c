@@ -352,6 +352,31 @@ TASK_TEST(an_end_without_close_notify_is_a_truncation)
 	return 0;
 }
 
+TASK_TEST(what_comes_behind_the_end_is_dropped_and_keeps_no_memory)
+{
+	for (int with_data = 0; with_data < 2; with_data++) {
+		struct ends e = { 0 };
+		char buf[10];
+
+		CHECK_EQUAL(contexts(&e, NULL, NULL), 0);
+		CHECK_EQUAL(shake(&e), 0);
+		if (with_data)
+			CHECK_EQUAL(an_stream_write(e.server, "last", 4), 0);
+		CHECK_EQUAL(an_stream_shutdown(e.server), 0);
+		/* Beneath TLS. */
+		CHECK_EQUAL(write(an_stream_fd(e.server), "behind", 6), 6);
+		if (with_data)
+			CHECK_EQUAL(an_stream_read(e.client, buf, sizeof buf), 4);
+		CHECK_EQUAL(an_stream_read(e.client, buf, sizeof buf), 0);
+		CHECK(an_stream_at_eof(e.client));
+		CHECK(e.client->tls->chunk == NULL);
+		CHECK_EQUAL(an_stream_write(e.client, "x", 1), 0);
+		close_both(&e);
+		free_contexts(&e);
+	}
+	return 0;
+}
+
 TASK_TEST(a_peer_that_stalls_in_the_handshake_is_given_up)
 {
 	struct ends e = { 0 };
@@ -941,6 +966,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_session_is_resumed_with_the_same_host_alone),
 	cmocka_unit_test(the_table_of_sessions_is_bounded),
 	cmocka_unit_test(an_end_without_close_notify_is_a_truncation),
+	cmocka_unit_test(what_comes_behind_the_end_is_dropped_and_keeps_no_memory),
 	cmocka_unit_test(a_peer_that_stalls_in_the_handshake_is_given_up),
 	cmocka_unit_test(a_handshake_can_be_cancelled_and_closed_under_its_feet),
 	cmocka_unit_test(a_peer_that_hangs_up_or_speaks_plain_is_told_apart),
