@@ -120,10 +120,14 @@ typedef struct an_http_server_opts {
 	an_duration body_timeout;
 	/* Between requests; 0: 65 s, above the 60 s of common balancers. */
 	an_duration keep_alive;
-	an_duration write_timeout; /* while a client takes no byte; 0: 30 s */
+	/* For a client to take some 64 KiB of an answer; 0: 30 s, which cuts those below
+	 * 2 KiB/s. */
+	an_duration write_timeout;
 	an_duration drain_timeout; /* for requests in flight at a shutdown; 0: 30 s */
 
-	size_t stack_size;	 /* of a connection's task; 0: the loop's default */
+	/* Of a connection's task, in which handlers run; 0: the loop's default, 64 KiB.
+	 * A parser that recurses as deep as its input says needs a limit of its own. */
+	size_t stack_size;
 	const char *server_name; /* value of a Server field; NULL: none is sent. Copied */
 	/* Called after each answer, in the connection's task; must not suspend. NULL:
 	 * none. */

@@ -81,7 +81,8 @@ typedef struct an_http_client_opts {
 	an_duration connect_timeout;	/* resolving and connecting; 0: 10 s */
 	an_duration tls_timeout;	/* the handshake; 0: 10 s */
 	an_duration first_byte_timeout; /* of the response, once all is sent; 0: 60 s */
-	an_duration read_timeout;	/* sending or receiving no byte; 0: 60 s */
+	/* Receiving no byte, or sending less than 64 KiB of a body; 0: 60 s. */
+	an_duration read_timeout;
 	/* From the first connection lent to the body's end, redirects included;
 	 * 0: 300 s. */
 	an_duration total_timeout;
