@@ -260,7 +260,7 @@ static void jump(an_loop *loop, an_duration to)
 /* How often descriptors are looked at before the clock jumps, with real pauses between,
  * some 0.6 ms in all: what tasks of this loop send each other may still be on its way in
  * the kernel, or in libevent's hands. Without descriptors one look is enough. */
-#define VIRTUAL_LOOKS 4
+#define VIRTUAL_LOOKS 5
 
 /* Descriptors first; when they have nothing, work of other threads; then the clock
  * jumps. */
@@ -268,11 +268,11 @@ static void poll_virtual(an_loop *loop)
 {
 	struct timespec pause = { 0, 40 * 1000 };
 
-	for (int i = 0; i < VIRTUAL_LOOKS; i++) {
+	for (int looks = 1;; looks++) {
 		event_base_loop(loop->base, LOOK_ONCE);
 		if (work_pending(loop))
 			return;
-		if (foreign_events(loop) <= 0)
+		if (looks == VIRTUAL_LOOKS || foreign_events(loop) <= 0)
 			break;
 		nanosleep(&pause, NULL);
 		pause.tv_nsec *= 2;
