@@ -187,11 +187,15 @@ static int watch_feed(an_http_exchange *x, void *arg)
 	struct service *service = arg;
 	struct subscriber s = { .too_slow = false };
 	an_group group;
-	int r = an_ws_accept(x, NULL, &s.ws);
+	int r;
 
-	if (r < 0)
-		return r == AN_ERR_WS_HANDSHAKE ? 0 : r; /* refused: answered already */
+	/* First, so that what changes while the handshake is answered is not missed. */
 	subscribe(&service->feed, &s);
+	r = an_ws_accept(x, NULL, &s.ws);
+	if (r < 0) {
+		unsubscribe(&service->feed, &s);
+		return r == AN_ERR_WS_HANDSHAKE ? 0 : r; /* refused: answered already */
+	}
 	an_group_begin(&group);
 	r = an_group_spawn(&group, receive, &s);
 	if (r == 0)

@@ -79,8 +79,11 @@ static int watch(void *arg)
 		return fail("connecting a WebSocket", r);
 	if (++connected == watchers)
 		an_event_set(&all_connected);
-	r = an_ws_recv(ws, &message);
-	if (r == 0 && memmem(message.data, message.len, "for all to hear", 15))
+	/* Events of earlier notes may still be under way. */
+	do
+		r = an_ws_recv(ws, &message);
+	while (r == 0 && !memmem(message.data, message.len, "for all to hear", 15));
+	if (r == 0)
 		heard++;
 	an_ws_free(ws);
 	return r;
