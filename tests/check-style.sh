@@ -35,6 +35,15 @@ tap 'no path of a machine' "$(
     grep -nE '(^|[^a-zA-Z0-9_.$}/-])/(work|root|home)/' $sources $others |
         grep -v '^tests/check-style.sh:' | head -n 50
 )"
+
+# Every allocation of the library can be made to fail by a test (loop/base/alloc.h).
+raw='(m|c|re|v|pv)alloc|reallocarray|memalign|posix_memalign|aligned_alloc'
+raw="$raw|strn?dupa?|v?asprintf|open_memstream"
+tap 'src allocates through loop/base/alloc.h alone' "$(
+    find src -name '*.[ch]' ! -path 'src/loop/base/alloc.[ch]' \
+        -exec grep -nwE "$raw" {} + | head -n 50
+)"
+
 # A file that no local.mk names is missing from the tarball, which "make distcheck" finds much later.
 tap 'every source file is named by the build' "$(
     for f in $(find src include tests examples bench -name '*.[chS]' | sort); do

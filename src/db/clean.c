@@ -10,6 +10,7 @@
 
 #include "db/conn.h"
 #include "db/pool.h"
+#include "loop/base/alloc.h"
 
 #include <asyncnet/error.h>
 #include <asyncnet/offload.h>
@@ -67,7 +68,7 @@ an__pg_local *an__pg_local_get(an_loop *loop)
 
 	if (local)
 		return local;
-	local = calloc(1, sizeof(*local));
+	local = an__calloc(1, sizeof(*local));
 	if (!local)
 		return NULL;
 	an_semaphore_init(&local->cancels, CANCELS_MAX, CANCELS_MAX);
@@ -127,7 +128,7 @@ static int request_cancel(an_pg_conn *c)
 	if (r < 0)
 		return r;
 	/* It may have ended by itself meanwhile. */
-	q = c->x.running ? malloc(sizeof(*q)) : NULL;
+	q = c->x.running ? an__malloc(sizeof(*q)) : NULL;
 	if (!q || !(q->cancel = PQgetCancel(c->pg))) {
 		free(q);
 		an_semaphore_release(&local->cancels);

@@ -8,6 +8,7 @@
 #include "config.h"
 
 #include "db/conn.h"
+#include "loop/base/alloc.h"
 
 #include <asyncnet/error.h>
 
@@ -41,7 +42,7 @@ int an__pg_conn_new(an__pg_settings *settings, an_pg_conn **ret)
 	if (!loop)
 		return AN_ERR_NO_TASK;
 	local = an__pg_local_get(loop);
-	c = local ? calloc(1, sizeof(*c)) : NULL;
+	c = local ? an__calloc(1, sizeof(*c)) : NULL;
 	if (!c)
 		return -ENOMEM;
 	if (an__pg_statements_init(&c->statements, settings->opts.statement_cache) < 0)
@@ -139,7 +140,7 @@ static int make_result(an_pg_conn *c, const PGresult *res)
 	int n = PQnfields(res), r;
 
 	if (n > COLUMNS_FEW) {
-		columns = malloc((size_t)n * sizeof(*columns));
+		columns = an__malloc((size_t)n * sizeof(*columns));
 		if (!columns)
 			return -ENOMEM;
 	}

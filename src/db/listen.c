@@ -8,6 +8,7 @@
 
 #include "db/conn.h"
 #include "db/pool.h"
+#include "loop/base/alloc.h"
 
 #include <asyncnet/error.h>
 
@@ -62,7 +63,7 @@ static void put_gap(an_pg_listener *l)
 static item *item_new(const PGnotify *n)
 {
 	size_t channel = strlen(n->relname) + 1, payload = strlen(n->extra) + 1;
-	item *i = malloc(sizeof(*i) + channel + payload);
+	item *i = an__malloc(sizeof(*i) + channel + payload);
 
 	if (!i)
 		return NULL;
@@ -138,12 +139,13 @@ static void drop_conn(an_pg_listener *l)
 
 static int listen_to(an_pg_conn *c, const char *channel)
 {
-	char *name = PQescapeIdentifier(c->pg, channel, strlen(channel)), *sql = NULL;
+	char *name = PQescapeIdentifier(c->pg, channel, strlen(channel)), *sql;
 	int r = -ENOMEM;
 
 	if (!name)
 		return -EINVAL; /* not valid in the connection's encoding */
-	if (asprintf(&sql, "LISTEN %s", name) >= 0) {
+	sql = an__asprintf("LISTEN %s", name);
+	if (sql) {
 		r = an_pg_exec(c, sql);
 		free(sql);
 	}
@@ -266,7 +268,7 @@ static char **copy_channels(const char *const *channels)
 
 	for (; channels[count]; count++)
 		bytes += strlen(channels[count]) + 1;
-	copy = malloc((count + 1) * sizeof(*copy) + bytes);
+	copy = an__malloc((count + 1) * sizeof(*copy) + bytes);
 	if (!copy)
 		return NULL;
 	p = (char *)(copy + count + 1);
@@ -283,7 +285,7 @@ static int listener_new(const an_pg_conn_opts *conn, const char *const *channels
 			an_pg_listener **ret)
 {
 	an__pg_local *local = an__pg_local_get(an_loop_current());
-	an_pg_listener *l = local ? calloc(1, sizeof(*l)) : NULL;
+	an_pg_listener *l = local ? an__calloc(1, sizeof(*l)) : NULL;
 	int r;
 
 	if (!l)

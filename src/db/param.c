@@ -4,6 +4,7 @@
  * copied freely until the arrays are made.
  */
 #include "db/param.h"
+#include "loop/base/alloc.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -87,8 +88,8 @@ an_pg_param an_pg_binary(uint32_t type, const void *data, size_t length)
 
 static int alloc_arrays(an__pg_args *a)
 {
-	char *heap = malloc(a->count * (sizeof(*a->values) + sizeof(*a->types) +
-					sizeof(*a->lengths) + sizeof(*a->formats)));
+	char *heap = an__malloc(a->count * (sizeof(*a->values) + sizeof(*a->types) +
+					    sizeof(*a->lengths) + sizeof(*a->formats)));
 
 	if (!heap)
 		return -ENOMEM;

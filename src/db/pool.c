@@ -21,6 +21,7 @@
 #include "config.h"
 
 #include "db/pool.h"
+#include "loop/base/alloc.h"
 
 #include "db/conn.h"
 
@@ -445,7 +446,7 @@ static int connector_task(void *arg)
 
 static int start_connector(an_pg_pool *p)
 {
-	connector *n = malloc(sizeof(*n));
+	connector *n = an__malloc(sizeof(*n));
 	int r;
 
 	if (!n)
@@ -581,7 +582,7 @@ static void fill_defaults(an_pg_pool_opts *o)
 static int pool_init(an_pg_pool *p, an__pg_local *local)
 {
 	if (p->opts.reset) {
-		p->reset = strdup(p->opts.reset);
+		p->reset = an__strdup(p->opts.reset);
 		if (!p->reset)
 			return -ENOMEM;
 	}
@@ -608,7 +609,7 @@ int an_pg_pool_new(const an_pg_pool_opts *opts, an_pg_pool **ret)
 
 	if (!loop)
 		return AN_ERR_NO_TASK;
-	p = local ? calloc(1, sizeof(*p)) : NULL;
+	p = local ? an__calloc(1, sizeof(*p)) : NULL;
 	if (!p)
 		return -ENOMEM;
 	p->loop = loop;

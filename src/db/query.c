@@ -8,6 +8,7 @@
 
 #include "db/conn.h"
 #include "db/param.h"
+#include "loop/base/alloc.h"
 
 #include <asyncnet/error.h>
 
@@ -244,7 +245,7 @@ struct an_pg_rows {
 int an_pg_rows_begin(an_pg_conn *c, const char *sql, const an_pg_params *params,
 		     an_pg_rows **ret)
 {
-	an_pg_rows *rows = malloc(sizeof(*rows));
+	an_pg_rows *rows = an__malloc(sizeof(*rows));
 	int r;
 
 	if (!rows)

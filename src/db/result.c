@@ -4,6 +4,7 @@
  * value is followed by a NUL, so the text form is a C string.
  */
 #include "db/result.h"
+#include "loop/base/alloc.h"
 
 #include "db/param.h"
 
@@ -24,7 +25,7 @@ int an__pg_result_new(const an__pg_column *columns, size_t count, an_pg_result *
 
 	for (size_t i = 0; i < count; i++)
 		names += strlen(columns[i].name) + 1;
-	r = malloc(sizeof(*r) + count * sizeof(r->column[0]) + names);
+	r = an__malloc(sizeof(*r) + count * sizeof(r->column[0]) + names);
 	if (!r)
 		return -ENOMEM;
 	*r = (an_pg_result){ .columns = count };
@@ -51,7 +52,7 @@ static void *grow(void *old, size_t *room, size_t need, size_t least, size_t siz
 			return NULL;
 		n *= 2;
 	}
-	p = realloc(old, n * size);
+	p = an__realloc(old, n * size);
 	if (p)
 		*room = n;
 	return p;

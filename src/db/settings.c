@@ -4,6 +4,7 @@
  * current target.
  */
 #include "db/settings.h"
+#include "loop/base/alloc.h"
 
 #include "db/error.h"
 
@@ -64,8 +65,8 @@ static int fill_fixed(an__pg_settings *s)
 
 	for (const PQconninfoOption *o = s->parsed; o->keyword; o++)
 		room++;
-	s->keywords = calloc(room, sizeof(*s->keywords));
-	s->values = calloc(room, sizeof(*s->values));
+	s->keywords = an__calloc(room, sizeof(*s->keywords));
+	s->values = an__calloc(room, sizeof(*s->values));
 	if (!s->keywords || !s->values)
 		return -ENOMEM;
 	for (const PQconninfoOption *o = s->parsed; o->keyword; o++)
@@ -136,8 +137,8 @@ static int fill_targets(an__pg_settings *s, const char *host, const char *hostad
 	if ((hosts && addresses && hosts != addresses) ||
 	    (ports > 1 && ports != s->count))
 		return -EINVAL;
-	s->targets = calloc(s->count, sizeof(*s->targets));
-	s->lists = p = malloc(room_of(host) + room_of(hostaddr) + room_of(port) + 1);
+	s->targets = an__calloc(s->count, sizeof(*s->targets));
+	s->lists = p = an__malloc(room_of(host) + room_of(hostaddr) + room_of(port) + 1);
 	if (!s->targets || !p)
 		return -ENOMEM;
 	h = copy_list(&p, host);
@@ -213,7 +214,7 @@ static void fill_defaults(an__pg_settings *s)
 int an__pg_settings_new(const an_pg_conn_opts *opts, an_pg_error *error,
 			an__pg_settings **ret)
 {
-	an__pg_settings *s = calloc(1, sizeof(*s));
+	an__pg_settings *s = an__calloc(1, sizeof(*s));
 	char *text = NULL;
 	int r = -EINVAL;
 

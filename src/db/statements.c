@@ -4,6 +4,7 @@
  * length of by_age and never above capacity; everything on dropped is prepared.
  */
 #include "db/statements.h"
+#include "loop/base/alloc.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,7 +19,7 @@ int an__pg_statements_init(an__pg_statements *s, size_t capacity)
 	an__list_init(&s->dropped);
 	while (s->buckets < capacity && s->buckets < 65536)
 		s->buckets *= 2;
-	s->bucket = calloc(s->buckets, sizeof(s->bucket[0]));
+	s->bucket = an__calloc(s->buckets, sizeof(s->bucket[0]));
 	return s->bucket ? 0 : -ENOMEM;
 }
 
@@ -95,7 +96,7 @@ static an__pg_statement *insert(an__pg_statements *s, uint32_t hash, const char 
 				size_t length, const uint32_t *types, size_t count)
 {
 	size_t bytes = count * sizeof(*types);
-	an__pg_statement *e = malloc(sizeof(*e) + bytes + length + 1);
+	an__pg_statement *e = an__malloc(sizeof(*e) + bytes + length + 1);
 
 	if (!e)
 		return NULL;
@@ -141,7 +142,7 @@ void an__pg_statements_renew(an__pg_statements *s, an__pg_statement *e, bool dea
 	if (e->prepared && deallocate) {
 		/* Without memory the old plan stays with the server for the connection's
 		 * life. */
-		ghost = malloc(sizeof(*ghost));
+		ghost = an__malloc(sizeof(*ghost));
 		if (ghost) {
 			*ghost = (an__pg_statement){ .prepared = true };
 			memcpy(ghost->name, e->name, sizeof(ghost->name));

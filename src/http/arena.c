@@ -1,5 +1,6 @@
 /* Memory that is freed all at once. L4, sans-I/O. */
 #include "http/arena.h"
+#include "loop/base/alloc.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -39,7 +40,7 @@ void *an__arena_alloc(an__arena *a, size_t size)
 		return p;
 	}
 	capacity = size > BLOCK / 2 ? size : BLOCK;
-	b = malloc(sizeof(*b) + capacity);
+	b = an__malloc(sizeof(*b) + capacity);
 	if (!b)
 		return NULL;
 	b->next = a->blocks;

@@ -5,6 +5,7 @@
  * that frame a message are written here alone.
  */
 #include "http/client-private.h"
+#include "loop/base/alloc.h"
 #include "loop/core/wait.h"
 
 #include <asyncnet/error.h>
@@ -96,7 +97,7 @@ static int put_request_line(an__http_call *c, an__http_writer *w)
 	size_t len = an__url_target(&c->url, stack, sizeof(stack));
 
 	if (len > sizeof(stack)) {
-		target = malloc(len);
+		target = an__malloc(len);
 		if (!target)
 			return -ENOMEM;
 		an__url_target(&c->url, target, len);
@@ -262,7 +263,7 @@ static ssize_t next_piece(an__http_call *c, char *buf, uint64_t left)
 static int upload(an__http_call *c)
 {
 	uint64_t left = c->request->read_len;
-	char *buf = malloc(UPLOAD_PIECE);
+	char *buf = an__malloc(UPLOAD_PIECE);
 	ssize_t n;
 	int r;
 

@@ -6,6 +6,7 @@
  * costs no allocation.
  */
 #include "http/client-private.h"
+#include "loop/base/alloc.h"
 #include "loop/core/wait.h"
 
 #include <asyncnet/error.h>
@@ -28,7 +29,7 @@ int an__http_buf_reserve(an__http_buf *b, size_t capacity)
 
 	if (capacity <= b->capacity)
 		return 0;
-	data = realloc(b->data, capacity);
+	data = an__realloc(b->data, capacity);
 	if (!data)
 		return -ENOMEM;
 	b->data = data;
@@ -58,7 +59,7 @@ int an__http_response_new(an_http_client *client, an_http_response **ret)
 		client->spare_count--;
 		resp = an__container(spare, an_http_response, node);
 	} else {
-		resp = calloc(1, sizeof(*resp));
+		resp = an__calloc(1, sizeof(*resp));
 		if (!resp)
 			return -ENOMEM;
 		an__list_init(&resp->node);

@@ -11,6 +11,7 @@
  * one and gives back the other.
  */
 #include "http/client-private.h"
+#include "loop/base/alloc.h"
 #include "loop/core/wait.h"
 
 #include <asyncnet/error.h>
@@ -123,8 +124,8 @@ int an_http_client_new(const an_http_client_opts *opts, an_http_client **ret)
 	fill_defaults(&o);
 	if (!opts_valid(&o))
 		return -EINVAL;
-	o.user_agent = strdup(o.user_agent);
-	client = calloc(1, sizeof(*client));
+	o.user_agent = an__strdup(o.user_agent);
+	client = an__calloc(1, sizeof(*client));
 	r = o.user_agent && client ? an__http_pool_init(&client->pool, loop, o.max_total)
 				   : -ENOMEM;
 	if (r) {

@@ -5,6 +5,7 @@
  * no later than the earliest expiry of a kept connection.
  */
 #include "http/connpool.h"
+#include "loop/base/alloc.h"
 
 #include "loop/base/clock.h"
 #include "loop/io/stream.h"
@@ -45,7 +46,7 @@ static bool host_is(const an__http_host *host, const an__url *u, uint32_t hash)
 static void table_grow(an__http_pool *pool)
 {
 	size_t size = pool->table_size * 2;
-	an__http_host **table = calloc(size, sizeof(*table));
+	an__http_host **table = an__calloc(size, sizeof(*table));
 
 	if (!table) /* longer chains are only slower */
 		return;
@@ -91,7 +92,7 @@ static int host_new(an__http_pool *pool, const an__url *u, uint32_t hash,
 {
 	/* "Host: [name]:65535 CRLF" and "User-Agent: agent CRLF NUL" */
 	size_t fields = u->host.len + strlen(pool->user_agent) + 48;
-	an__http_host *host = calloc(1, sizeof(*host) + u->host.len + 1 + fields);
+	an__http_host *host = an__calloc(1, sizeof(*host) + u->host.len + 1 + fields);
 	int r;
 
 	if (!host)
@@ -217,7 +218,7 @@ an_stream *an__http_conn_detach(an__http_conn *conn)
 
 int an__http_host_adopt(an__http_host *host, an_stream *stream, an__http_conn **ret)
 {
-	an__http_conn *conn = calloc(1, sizeof(*conn));
+	an__http_conn *conn = an__calloc(1, sizeof(*conn));
 
 	if (!conn)
 		return -ENOMEM;
@@ -336,7 +337,7 @@ int an__http_pool_init(an__http_pool *pool, an_loop *loop, size_t max_total)
 	int r;
 
 	pool->loop = loop;
-	pool->table = calloc(TABLE_FIRST, sizeof(*pool->table));
+	pool->table = an__calloc(TABLE_FIRST, sizeof(*pool->table));
 	if (!pool->table)
 		return -ENOMEM;
 	pool->table_size = TABLE_FIRST;

@@ -8,6 +8,7 @@
  * request begins.
  */
 #include "http/server-private.h"
+#include "loop/base/alloc.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -243,7 +244,7 @@ ssize_t an_http_body_read(an_http_exchange *x, void *buf, size_t cap)
 static int grow(char **data, size_t *capacity)
 {
 	size_t wanted = *capacity ? *capacity * 2 : FIRST_ALLOCATION;
-	char *grown = realloc(*data, wanted);
+	char *grown = an__realloc(*data, wanted);
 
 	if (!grown)
 		return -ENOMEM;
@@ -262,7 +263,7 @@ int an_http_body_read_all(an_http_exchange *x, const char **ret_data, size_t *re
 	x->whole = NULL;
 	if (announced >= 0 && announced < FIRST_ALLOCATION) {
 		capacity = (size_t)announced + 1;
-		x->whole = malloc(capacity);
+		x->whole = an__malloc(capacity);
 		if (!x->whole)
 			return -ENOMEM;
 	}

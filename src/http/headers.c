@@ -5,6 +5,7 @@
  * look-ups do not.
  */
 #include "http/headers.h"
+#include "loop/base/alloc.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -124,7 +125,7 @@ static int grow(an_http_headers *h)
 
 	if (h->capacity == UINT16_MAX)
 		return -ENOMEM;
-	field = malloc(capacity * sizeof(*field));
+	field = an__malloc(capacity * sizeof(*field));
 	if (!field)
 		return -ENOMEM;
 	memcpy(field, h->field, h->count * sizeof(*field));

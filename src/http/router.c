@@ -6,6 +6,7 @@
  * the trie is large.
  */
 #include "http/router.h"
+#include "loop/base/alloc.h"
 
 #include "http/headers.h"
 
@@ -76,7 +77,7 @@ void an__router_done(an__router *r)
 
 static node *new_node(const char *literal, size_t len)
 {
-	node *n = calloc(1, sizeof(*n) + len + 1);
+	node *n = an__calloc(1, sizeof(*n) + len + 1);
 
 	if (n) {
 		memcpy(n->literal, literal, len);
@@ -130,7 +131,7 @@ static int add_name(an__route *route, const char *name, size_t len)
 		    memcmp(route->names[i], name, len) == 0)
 			return -EINVAL;
 	}
-	route->names[route->count] = strndup(name, len);
+	route->names[route->count] = an__strndup(name, len);
 	if (!route->names[route->count])
 		return -ENOMEM;
 	route->count++;
@@ -226,12 +227,12 @@ int an__router_add(an__router *r, const char *method, const char *pattern,
 		return -EINVAL;
 	if (!r->root && !(r->root = new_node("", 0)))
 		return -ENOMEM;
-	route = calloc(1, sizeof(*route));
+	route = an__calloc(1, sizeof(*route));
 	if (!route)
 		return -ENOMEM;
 	route->handler = handler;
 	route->arg = arg;
-	route->method = method ? strdup(method) : NULL;
+	route->method = method ? an__strdup(method) : NULL;
 	e = method && !route->method ? -ENOMEM : insert_route(r, pattern, route);
 	if (e < 0)
 		free_route(route);

@@ -8,6 +8,7 @@
  * connection from its accept to the end of its task.
  */
 #include "http/server-private.h"
+#include "loop/base/alloc.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -64,14 +65,14 @@ int an_http_server_new(const an_http_server_opts *opts, an_http_server **ret)
 
 	if (r < 0)
 		return r;
-	srv = calloc(1, sizeof(*srv));
+	srv = an__calloc(1, sizeof(*srv));
 	if (!srv)
 		return -ENOMEM;
 	an__router_init(&srv->router);
 	an__list_init(&srv->servings);
 	set_opts(srv, opts ? opts : &none);
 	if (opts && opts->server_name) {
-		srv->server_name = strdup(opts->server_name);
+		srv->server_name = an__strdup(opts->server_name);
 		if (!srv->server_name) {
 			free(srv);
 			return -ENOMEM;
@@ -101,7 +102,7 @@ int an_http_route(an_http_server *srv, const char *method, const char *pattern,
 
 static an__http_connection *new_connection(an__http_serving *v, an_stream *stream)
 {
-	an__http_connection *c = malloc(sizeof(*c));
+	an__http_connection *c = an__malloc(sizeof(*c));
 
 	if (!c)
 		return NULL;

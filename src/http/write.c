@@ -4,6 +4,7 @@
  * the head, whatever the caller passed (response splitting, request smuggling).
  */
 #include "http/write.h"
+#include "loop/base/alloc.h"
 
 #include "http/headers.h"
 #include "http/scan.h"
@@ -36,7 +37,7 @@ static bool reserve(an__http_writer *w, size_t len)
 		return true;
 	if (capacity < w->len + len)
 		capacity = w->len + len;
-	data = w->on_heap ? realloc(w->data, capacity) : malloc(capacity);
+	data = w->on_heap ? an__realloc(w->data, capacity) : an__malloc(capacity);
 	if (!data) {
 		w->error = -ENOMEM;
 		return false;

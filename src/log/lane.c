@@ -11,6 +11,7 @@
 #include "config.h"
 
 #include "log/private.h"
+#include "loop/base/alloc.h"
 #include "loop/core/loop.h"
 #include "loop/core/wait.h"
 
@@ -284,7 +285,7 @@ static struct lane_list *lanes_of(an_loop *loop)
 
 	if (list)
 		return list;
-	list = calloc(1, sizeof *list);
+	list = an__calloc(1, sizeof *list);
 	if (list)
 		an__loop_set_local(loop, AN__LOCAL_LOG, list, take_down);
 	return list;
@@ -292,7 +293,7 @@ static struct lane_list *lanes_of(an_loop *loop)
 
 static an__log_lane *lane_new(an__log *log, struct lane_list *list)
 {
-	an__log_lane *lane = calloc(1, sizeof *lane);
+	an__log_lane *lane = an__calloc(1, sizeof *lane);
 
 	if (!lane)
 		return NULL;

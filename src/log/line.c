@@ -8,6 +8,7 @@
  * valid UTF-8.
  */
 #include "log/line.h"
+#include "loop/base/alloc.h"
 
 #include "log/format.h"
 
@@ -24,8 +25,8 @@ int an__log_liner_init(an__log_liner *l, an_log_format format, size_t max_messag
 	l->format = format;
 	l->max_message = max_message;
 	l->second = INT64_MIN;
-	l->text = malloc(max_message + AN__LOG_LINE_EXTRA);
-	l->raw = malloc(max_message);
+	l->text = an__malloc(max_message + AN__LOG_LINE_EXTRA);
+	l->raw = an__malloc(max_message);
 	if (!l->text || !l->raw) {
 		an__log_liner_done(l);
 		return -ENOMEM;

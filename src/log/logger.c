@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include "log/private.h"
+#include "loop/base/alloc.h"
 #include "loop/core/wait.h"
 
 #include <asyncnet/error.h>
@@ -164,7 +165,7 @@ static int allocate_parts(an__log *log)
 {
 	size_t ring = 4 * (log->opts.max_message + AN__LOG_LINE_EXTRA);
 
-	log->batch.data = malloc(AN__LOG_BATCH_SIZE);
+	log->batch.data = an__malloc(AN__LOG_BATCH_SIZE);
 	if (!log->batch.data)
 		return -ENOMEM;
 	if (an__log_liner_init(&log->notices, log->opts.format, 256) < 0)
@@ -174,7 +175,7 @@ static int allocate_parts(an__log *log)
 
 int an_log_new(const an_log_opts *opts, an_logger **ret)
 {
-	an__log *log = calloc(1, sizeof *log);
+	an__log *log = an__calloc(1, sizeof *log);
 	int r;
 
 	if (!log)

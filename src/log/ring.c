@@ -5,6 +5,7 @@
  * after it is not needed any more.
  */
 #include "log/ring.h"
+#include "loop/base/alloc.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@ int an__log_ring_init(an__log_ring *r, size_t size)
 		rounded *= 2;
 	memset(r, 0, sizeof *r);
 	/* Pages are taken as they are first written to. */
-	r->data = malloc(rounded);
+	r->data = an__malloc(rounded);
 	if (!r->data)
 		return -ENOMEM;
 	r->size = rounded;

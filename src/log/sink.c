@@ -7,6 +7,7 @@
  * truncated one has no hole.
  */
 #include "log/sink.h"
+#include "loop/base/alloc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,10 +25,10 @@
 /* The path must still mean the same file after a chdir(). */
 static int absolute(const char *path, char **ret)
 {
-	char *made = NULL, *cwd;
+	char *made, *cwd;
 
 	if (path[0] == '/') {
-		made = strdup(path);
+		made = an__strdup(path);
 		if (!made)
 			return -ENOMEM;
 		*ret = made;
@@ -36,8 +37,7 @@ static int absolute(const char *path, char **ret)
 	cwd = getcwd(NULL, 0);
 	if (!cwd)
 		return -errno;
-	if (asprintf(&made, "%s/%s", cwd, path) < 0)
-		made = NULL;
+	made = an__asprintf("%s/%s", cwd, path);
 	free(cwd);
 	if (!made)
 		return -ENOMEM;

@@ -11,6 +11,7 @@
 #include "config.h"
 
 #include "log/private.h"
+#include "loop/base/alloc.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -31,13 +32,12 @@ bool an__log_in_sink(const an__log *log)
 
 int an__log_source_new(an__log *log, size_t size, an__log_source **ret)
 {
-	void *memory;
 	an__log_source *source;
 
 	/* The ring keeps its ends in cache lines of their own. */
-	if (posix_memalign(&memory, 64, sizeof *source))
+	source = an__aligned(64, sizeof *source);
+	if (!source)
 		return -ENOMEM;
-	source = memory;
 	memset(source, 0, sizeof *source);
 	if (an__log_ring_init(&source->ring, size) < 0)
 		goto fail;

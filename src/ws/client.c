@@ -6,6 +6,7 @@
 #include "http/parse.h"
 #include "http/url.h"
 #include "http/write.h"
+#include "loop/base/alloc.h"
 #include "ws/conn.h"
 #include "ws/handshake.h"
 
@@ -77,7 +78,7 @@ static int make_request(const handshake *h, an__http_writer *w)
 {
 	size_t target_cap = 3 * (h->url.path.len + h->url.query.len) + 3;
 	size_t host_cap = h->url.host.len + 16, len;
-	char *text = malloc(target_cap + host_cap);
+	char *text = an__malloc(target_cap + host_cap);
 
 	if (!text)
 		return -ENOMEM;
@@ -142,7 +143,7 @@ static int take_head(handshake *h, an__http_head *head, const char *data, size_t
 		an__http_head_reset(head);
 		return 0;
 	}
-	copy = malloc(len);
+	copy = an__malloc(len);
 	if (!copy)
 		return -ENOMEM;
 	memcpy(copy, data, len);
@@ -214,7 +215,7 @@ static int choose_tls(const handshake *h, an__ws_shared *shared, an_tls **ret)
 static int connect_stream(handshake *h, an__ws_shared *shared)
 {
 	an_connect_opts opts = h->opts->connect;
-	char port[8], *host = strndup(h->url.host.data, h->url.host.len);
+	char port[8], *host = an__strndup(h->url.host.data, h->url.host.len);
 	int r = 0;
 
 	if (!host)

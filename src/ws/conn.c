@@ -5,6 +5,7 @@
  * waits; `ended` is set once.
  */
 #include "ws/conn.h"
+#include "loop/base/alloc.h"
 
 #include <asyncnet/error.h>
 #include <asyncnet/task.h>
@@ -46,7 +47,7 @@ int an__ws_shared_get(an__ws_shared **ret)
 		return AN_ERR_NO_TASK;
 	shared = an__loop_local(loop, AN__LOCAL_WS);
 	if (!shared) {
-		shared = calloc(1, sizeof(*shared));
+		shared = an__calloc(1, sizeof(*shared));
 		if (!shared)
 			return -ENOMEM;
 		an__loop_set_local(loop, AN__LOCAL_WS, shared, free_shared);
@@ -71,11 +72,11 @@ int an__ws_new(an_stream *stream, bool client, const char *protocol,
 
 	if (r < 0)
 		return r;
-	ws = calloc(1, sizeof(*ws));
+	ws = an__calloc(1, sizeof(*ws));
 	if (!ws)
 		return -ENOMEM;
 	if (protocol) {
-		ws->protocol = strdup(protocol);
+		ws->protocol = an__strdup(protocol);
 		if (!ws->protocol) {
 			r = -ENOMEM;
 			goto fail;
@@ -263,7 +264,7 @@ static int send_masked(an_ws *ws, const uint8_t *header, size_t header_len,
 	int r;
 
 	if (header_len + len > sizeof(small)) {
-		frame = malloc(header_len + len);
+		frame = an__malloc(header_len + len);
 		if (!frame)
 			return -ENOMEM;
 	}

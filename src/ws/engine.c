@@ -5,6 +5,7 @@
  * queues are empty, too.
  */
 #include "ws/engine.h"
+#include "loop/base/alloc.h"
 
 #include <asyncnet/error.h>
 #include <errno.h>
@@ -32,7 +33,7 @@ int an__ws_output_append(an__ws_output *o, const void *data, size_t len)
 
 		while (cap - o->len < len)
 			cap *= 2;
-		p = realloc(o->data, cap);
+		p = an__realloc(o->data, cap);
 		if (!p)
 			return -ENOMEM;
 		o->data = p;
@@ -110,7 +111,7 @@ static const struct wslay_event_callbacks callbacks = {
 int an__ws_engine_new(bool client, an__ws_output *output, an__ws_random *random,
 		      an__ws_engine **ret)
 {
-	an__ws_engine *e = calloc(1, sizeof(*e));
+	an__ws_engine *e = an__calloc(1, sizeof(*e));
 	int r;
 
 	if (!e)

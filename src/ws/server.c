@@ -1,4 +1,5 @@
 /* The server's opening handshake, inside an HTTP handler. L5. */
+#include "loop/base/alloc.h"
 #include "ws/conn.h"
 #include "ws/handshake.h"
 
@@ -43,7 +44,7 @@ static int answer_fields(const an_http_header *more, const char *accept,
 		if (!an__ws_field_allowed(more[i].name))
 			return -EINVAL;
 	}
-	fields = calloc(count + 3, sizeof(*fields));
+	fields = an__calloc(count + 3, sizeof(*fields));
 	if (!fields)
 		return -ENOMEM;
 	fields[n++] = (an_http_header){ "sec-websocket-accept", accept };

@@ -10,6 +10,7 @@
  * at any time.
  */
 #include "ws/session.h"
+#include "loop/base/alloc.h"
 
 #include <asyncnet/error.h>
 #include <errno.h>
@@ -131,7 +132,7 @@ static void keep_reason(an__ws_session *s, const uint8_t *data, size_t len)
 {
 	if (!len)
 		return;
-	s->close_reason = malloc(len + 1);
+	s->close_reason = an__malloc(len + 1);
 	if (!s->close_reason)
 		return; /* the code is what matters */
 	memcpy(s->close_reason, data, len);
@@ -277,7 +278,7 @@ static int reserve(an__ws_session *s, size_t more)
 		cap = FIRST_ROOM;
 	if (cap > most)
 		cap = (size_t)most;
-	p = realloc(s->message, cap);
+	p = an__realloc(s->message, cap);
 	if (!p)
 		return -ENOMEM;
 	s->message = p;

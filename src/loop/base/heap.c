@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "loop/base/alloc.h"
 #include "loop/base/heap.h"
 
 #include <errno.h>
@@ -77,7 +78,7 @@ int an__heap_reserve(an__heap *h)
 
 	if (h->reserved == h->room) {
 		room = h->room ? h->room * 2 : 64;
-		entries = reallocarray(h->entries, room, sizeof *entries);
+		entries = an__reallocarray(h->entries, room, sizeof *entries);
 		if (!entries)
 			return -ENOMEM;
 		h->entries = entries;

@@ -1,4 +1,6 @@
 libasyncnet_internal_la_SOURCES += \
+	%D%/alloc.c \
+	%D%/alloc.h \
 	%D%/clock.h \
 	%D%/errors.c \
 	%D%/heap.c \

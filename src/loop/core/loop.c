@@ -9,6 +9,7 @@
  */
 #include "config.h"
 
+#include "loop/base/alloc.h"
 #include "loop/core/loop-private.h"
 
 #include <asyncnet/error.h>
@@ -331,7 +332,7 @@ static size_t describe_overflow(const void *address, char *buf, size_t cap)
 
 int an__loop_new(struct event_base *base, const an_loop_opts *opts, an_loop **ret)
 {
-	an_loop *loop = calloc(1, sizeof *loop);
+	an_loop *loop = an__calloc(1, sizeof *loop);
 	int r = -ENOMEM;
 
 	if (!loop)

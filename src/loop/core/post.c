@@ -7,6 +7,7 @@
  */
 #include "config.h"
 
+#include "loop/base/alloc.h"
 #include "loop/core/loop-private.h"
 
 #include <asyncnet/error.h>
@@ -101,7 +102,7 @@ int an_post(an_loop *loop, void (*fn)(void *arg), void *arg)
 
 	if (atomic_load(&loop->closed))
 		return AN_ERR_CLOSED;
-	call = malloc(sizeof *call);
+	call = an__malloc(sizeof *call);
 	if (!call)
 		return -ENOMEM;
 	*call = (struct call){ .node.fn = run_call, .fn = fn, .arg = arg };

@@ -19,6 +19,7 @@
  * unmapped.
  */
 #include "loop/core/stack.h"
+#include "loop/base/alloc.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -274,7 +275,7 @@ static int map_slab(stack_class *c)
 	struct an__stack_slab *slab;
 	char *base;
 
-	slab = calloc(1, sizeof(*slab) + c->slab_slots * sizeof(slab->slots[0]));
+	slab = an__calloc(1, sizeof(*slab) + c->slab_slots * sizeof(slab->slots[0]));
 	if (!slab)
 		return -ENOMEM;
 	base = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
@@ -369,7 +370,7 @@ int an__stack_pool_new(size_t default_size, an__stack_pool **ret)
 
 	if (default_size > STACK_MAX)
 		return -EINVAL;
-	pool = calloc(1, sizeof(*pool));
+	pool = an__calloc(1, sizeof(*pool));
 	if (!pool)
 		return -ENOMEM;
 	pthread_once(&probe_once, probe);

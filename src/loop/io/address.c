@@ -3,6 +3,7 @@
 
 #include <asyncnet/error.h>
 
+#include "loop/base/alloc.h"
 #include "loop/io/dns.h"
 
 #include <arpa/inet.h>
@@ -92,7 +93,7 @@ static void set_ipv6(an_address *a, const struct in6_addr *address, int port)
 static int make_pair(const struct in6_addr *six, in_addr_t four, int port,
 		     an_addresses **ret)
 {
-	an_addresses *a = malloc(sizeof *a + 2 * sizeof a->list[0]);
+	an_addresses *a = an__malloc(sizeof *a + 2 * sizeof a->list[0]);
 
 	if (!a)
 		return -ENOMEM;
@@ -113,7 +114,7 @@ static int from_digits(const char *host, int port, an_addresses **ret)
 
 	if (getaddrinfo(host, NULL, &hints, &list))
 		return -ENOENT;
-	a = malloc(sizeof *a + sizeof a->list[0]);
+	a = an__malloc(sizeof *a + sizeof a->list[0]);
 	if (!a) {
 		freeaddrinfo(list);
 		return -ENOMEM;

@@ -14,6 +14,7 @@
 #include <asyncnet/error.h>
 #include <asyncnet/net.h>
 
+#include "loop/base/alloc.h"
 #include "loop/base/clock.h"
 #include "loop/core/loop.h"
 #include "loop/core/wait.h"
@@ -212,7 +213,7 @@ static bool settle(struct race *race)
 static struct race *race_new(const an_addresses *list, const an_addresses *bind_to)
 {
 	struct race *race =
-		calloc(1, sizeof *race + list->count * sizeof race->attempts[0]);
+		an__calloc(1, sizeof *race + list->count * sizeof race->attempts[0]);
 	int first = list->list[0].storage.ss_family;
 	size_t next[2] = { 0, 0 }, n = 0;
 

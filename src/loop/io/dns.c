@@ -22,6 +22,7 @@
 #include <asyncnet/net.h>
 #include <asyncnet/sync.h>
 
+#include "loop/base/alloc.h"
 #include "loop/core/loop.h"
 #include "loop/core/wait.h"
 #include "loop/io/dns.h"
@@ -117,7 +118,7 @@ static struct cached *look_up(struct resolver *rs, const char *key, size_t size)
 static int copy_addresses(const an_addresses *from, an_addresses **ret)
 {
 	size_t size = sizeof *from + from->count * sizeof from->list[0];
-	an_addresses *a = malloc(size);
+	an_addresses *a = an__malloc(size);
 
 	if (!a)
 		return -ENOMEM;
@@ -134,7 +135,7 @@ static void remember(struct resolver *rs, struct query *q)
 
 	if (q->error && q->error != AN_ERR_NAME)
 		return;
-	c = malloc(sizeof *c + q->key_size);
+	c = an__malloc(sizeof *c + q->key_size);
 	if (!c)
 		return;
 	*c = (struct cached){ .error = q->error, .key_size = q->key_size };
@@ -177,7 +178,7 @@ static int collect(const struct addrinfo *list, an_addresses **ret)
 		n += i->ai_addrlen <= sizeof(struct sockaddr_storage);
 	if (!n)
 		return AN_ERR_NAME;
-	a = calloc(1, sizeof *a + n * sizeof a->list[0]);
+	a = an__calloc(1, sizeof *a + n * sizeof a->list[0]);
 	if (!a)
 		return -ENOMEM;
 	for (i = list; i && a->count < n; i = i->ai_next) {
@@ -276,7 +277,7 @@ static struct query *find_query(struct resolver *rs, const char *key, size_t siz
 static int new_query(struct resolver *rs, const char *key, size_t size,
 		     struct query **ret)
 {
-	struct query *q = malloc(sizeof *q + size);
+	struct query *q = an__malloc(sizeof *q + size);
 	int r;
 
 	if (!q)
@@ -354,7 +355,7 @@ static struct resolver *resolver_of(an_loop *loop)
 
 	if (rs)
 		return rs;
-	rs = calloc(1, sizeof *rs);
+	rs = an__calloc(1, sizeof *rs);
 	if (!rs)
 		return NULL;
 	rs->loop = loop;
@@ -422,7 +423,7 @@ int an_resolve(const char *host, const char *service, an_addresses **ret)
 	rs = resolver_of(an_loop_current());
 	host_size = strlen(host) + 1;
 	service_size = strlen(service) + 1;
-	key = rs ? malloc(host_size + service_size) : NULL;
+	key = rs ? an__malloc(host_size + service_size) : NULL;
 	if (!key)
 		return -ENOMEM;
 	memcpy(key, host, host_size);

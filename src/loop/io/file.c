@@ -14,6 +14,7 @@
 #include <asyncnet/offload.h>
 #include <asyncnet/task.h>
 
+#include "loop/base/alloc.h"
 #include "loop/core/wait.h"
 
 #include <errno.h>
@@ -356,14 +357,14 @@ static void dispose_opening(void *arg)
 int an_file_open(const char *path, int flags, mode_t mode, an_file **ret)
 {
 	size_t size = strlen(path) + 1;
-	struct opening *o = malloc(sizeof *o + size);
+	struct opening *o = an__malloc(sizeof *o + size);
 	int r;
 
 	if (!o)
 		return -ENOMEM;
 	*o = (struct opening){ .flags = flags, .mode = mode };
 	memcpy(o->path, path, size);
-	o->file = calloc(1, sizeof *o->file);
+	o->file = an__calloc(1, sizeof *o->file);
 	if (!o->file) {
 		free(o);
 		return -ENOMEM;

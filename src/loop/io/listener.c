@@ -16,6 +16,7 @@
 #include <asyncnet/net.h>
 #include <asyncnet/sync.h>
 
+#include "loop/base/alloc.h"
 #include "loop/core/loop.h"
 #include "loop/core/wait.h"
 #include "loop/io/dns.h"
@@ -198,7 +199,7 @@ static int listener_new(int fd, const an_listen_opts *opts, an_listener **ret)
 
 	if (!loop)
 		return AN_ERR_NO_TASK;
-	l = calloc(1, sizeof *l);
+	l = an__calloc(1, sizeof *l);
 	if (!l)
 		return -ENOMEM;
 	l->fd = fd;
@@ -362,7 +363,7 @@ static int own_path(an_listener *l, const char *path)
 		return 0;
 	if (lstat(path, &st) < 0)
 		return -errno;
-	l->unix_path = strdup(path);
+	l->unix_path = an__strdup(path);
 	if (!l->unix_path)
 		return -ENOMEM;
 	l->unix_dev = st.st_dev;

@@ -18,6 +18,7 @@
 #include <asyncnet/offload.h>
 #include <asyncnet/sync.h>
 
+#include "loop/base/alloc.h"
 #include "loop/core/loop.h"
 #include "loop/core/wait.h"
 #include "loop/io/workers.h"
@@ -76,7 +77,7 @@ static struct pool *pool_of(an_loop *loop)
 
 	if (p)
 		return p;
-	p = malloc(sizeof *p);
+	p = an__malloc(sizeof *p);
 	if (!p)
 		return NULL;
 	*p = (struct pool){ .workers = AN__WORKERS_INIT(threads, "an-offload"),
@@ -200,7 +201,7 @@ static int offload(int (*fn)(void *arg), void *arg, void (*dispose)(void *arg),
 	if (r < 0)
 		return r;
 	if (dispose)
-		c = malloc(sizeof *c);
+		c = an__malloc(sizeof *c);
 	if (!c) {
 		an_semaphore_release(&p->room);
 		return -ENOMEM;

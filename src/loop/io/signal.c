@@ -14,6 +14,7 @@
 #include <asyncnet/signal.h>
 #include <asyncnet/sync.h>
 
+#include "loop/base/alloc.h"
 #include "loop/core/loop.h"
 #include "loop/core/wait.h"
 
@@ -242,7 +243,7 @@ int an_signal_watch_new(const int *signals, an_signal_watch **ret)
 		return AN_ERR_NO_TASK;
 	if (n < 0)
 		return n;
-	w = calloc(1, sizeof *w + (size_t)n * sizeof w->set[0]);
+	w = an__calloc(1, sizeof *w + (size_t)n * sizeof w->set[0]);
 	if (!w)
 		return -ENOMEM;
 	w->loop = loop;

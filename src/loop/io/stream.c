@@ -7,6 +7,7 @@
  */
 #include "config.h"
 
+#include "loop/base/alloc.h"
 #include "loop/io/stream-private.h"
 #include "loop/io/stream.h"
 
@@ -68,7 +69,7 @@ static int make(int fd, bool is_socket, const an_stream_opts *opts, an_stream **
 	if (!loop)
 		return AN_ERR_NO_TASK;
 	pthread_once(&once, ignore_sigpipe);
-	s = calloc(1, sizeof *s);
+	s = an__calloc(1, sizeof *s);
 	if (!s)
 		return -ENOMEM;
 	s->bev = bufferevent_socket_new(an_loop_base(loop), fd, 0);
@@ -183,7 +184,7 @@ void an__stream_note_error(an_stream *s, int error, const char *text)
 	if (s->error)
 		return;
 	s->error = error;
-	s->error_text = text ? strdup(text) : NULL;
+	s->error_text = text ? an__strdup(text) : NULL;
 }
 
 const char *an_stream_error_text(const an_stream *s)

@@ -9,6 +9,7 @@
  */
 #include "config.h"
 
+#include "loop/base/alloc.h"
 #include "loop/io/tls-private.h"
 
 #include <errno.h>
@@ -58,7 +59,7 @@ static struct chunks *loop_chunks(an_loop *loop)
 	struct chunks *c = an__loop_local(loop, AN__LOCAL_STREAM);
 
 	if (!c) {
-		c = calloc(1, sizeof *c);
+		c = an__calloc(1, sizeof *c);
 		if (c)
 			an__loop_set_local(loop, AN__LOCAL_STREAM, c, destroy_chunks);
 	}
@@ -71,7 +72,7 @@ struct an__tls_chunk *an__tls_chunk_acquire(an_loop *loop)
 	struct an__tls_chunk *chunk;
 
 	if (!c || !c->free)
-		return malloc(sizeof *chunk);
+		return an__malloc(sizeof *chunk);
 	chunk = c->free;
 	c->free = chunk->next;
 	c->count--;

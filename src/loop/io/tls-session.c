@@ -7,6 +7,7 @@
  */
 #include "config.h"
 
+#include "loop/base/alloc.h"
 #include "loop/io/tls-private.h"
 
 #include <errno.h>
@@ -48,7 +49,7 @@ static int on_new_session(SSL *ssl, SSL_SESSION *session)
 
 int an__tls_sessions_init(an_tls *tls)
 {
-	tls->sessions = calloc(AN__TLS_SESSIONS, sizeof *tls->sessions);
+	tls->sessions = an__calloc(AN__TLS_SESSIONS, sizeof *tls->sessions);
 	if (!tls->sessions)
 		return -ENOMEM;
 	SSL_CTX_set_session_cache_mode(tls->ctx, SSL_SESS_CACHE_CLIENT |

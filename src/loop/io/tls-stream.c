@@ -11,6 +11,7 @@
  */
 #include "config.h"
 
+#include "loop/base/alloc.h"
 #include "loop/io/tls-private.h"
 
 #include <arpa/inet.h>
@@ -318,7 +319,7 @@ static int set_up_client(an__tls_stream *t, const char *host)
 /* On success the stream's transport is TLS. */
 static int set_up(an_stream *s, an_tls *tls, const char *host)
 {
-	an__tls_stream *t = calloc(1, sizeof *t);
+	an__tls_stream *t = an__calloc(1, sizeof *t);
 	BIO *bio = NULL;
 	int r = -ENOMEM;
 
@@ -380,7 +381,7 @@ static int note_alpn(an__tls_stream *t)
 	SSL_get0_alpn_selected(t->ssl, &name, &len);
 	if (!len)
 		return 0;
-	t->alpn = strndup((const char *)name, len);
+	t->alpn = an__strndup((const char *)name, len);
 	return t->alpn ? 0 : -ENOMEM;
 }
 

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "loop/base/alloc.h"
 #include "loop/io/tls-private.h"
 
 #include <errno.h>
@@ -111,7 +112,7 @@ static int copy_alpn(an_tls *tls, const char *const *names)
 		return 0;
 	if (len > ALPN_MAX)
 		return -EINVAL;
-	tls->alpn = malloc(len);
+	tls->alpn = an__malloc(len);
 	if (!tls->alpn)
 		return -ENOMEM;
 	for (size_t i = 0; names[i]; i++) {
@@ -187,7 +188,7 @@ static int configure(an_tls *tls, const an_tls_opts *o)
 
 static int make(const an_tls_opts *o, an_tls **ret)
 {
-	an_tls *tls = calloc(1, sizeof *tls);
+	an_tls *tls = an__calloc(1, sizeof *tls);
 	int r = -ENOMEM;
 
 	if (!tls)

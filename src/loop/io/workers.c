@@ -6,6 +6,7 @@
  */
 #include "config.h"
 
+#include "loop/base/alloc.h"
 #include "loop/io/workers.h"
 
 #include <errno.h>
@@ -75,7 +76,7 @@ static void *worker(void *arg)
 /* Under the lock. */
 static int start_thread(an__workers *w)
 {
-	struct thread *t = calloc(1, sizeof *t);
+	struct thread *t = an__calloc(1, sizeof *t);
 	sigset_t all, old;
 	int r;
 

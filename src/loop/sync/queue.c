@@ -9,6 +9,7 @@
  */
 #include "config.h"
 
+#include "loop/base/alloc.h"
 #include "loop/base/list.h"
 #include "loop/core/wait.h"
 
@@ -45,7 +46,7 @@ static int grow(an_queue *q)
 
 	if (room > q->capacity)
 		room = q->capacity;
-	ring = calloc(room, sizeof *ring);
+	ring = an__calloc(room, sizeof *ring);
 	if (!ring)
 		return -ENOMEM;
 	for (size_t i = 0; i < q->count; i++)
