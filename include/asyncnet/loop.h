@@ -57,6 +57,47 @@ AN_API struct event_base *an_loop_base(an_loop *loop);
  * Returns 0; -ENOMEM; AN_ERR_CLOSED when the loop is ending. */
 AN_API int an_post(an_loop *loop, void (*fn)(void *arg), void *arg);
 
+/* ---- calls without a task ---------------------------------------------------------- */
+
+/* A call that is to be made, or that was made; opaque. Belongs to the loop of the thread
+ * that asked for it, and is used on that thread alone.
+ *
+ * What has to wait wants a task. A call is for the moment that needs no stack: a limit
+ * that closes something, a flag that is set later. It is made on the loop's own stack, as
+ * fn(arg), and must not suspend (a suspending call returns AN_ERR_NO_TASK there). A turn
+ * of the loop makes the calls that are due before it runs its tasks: what came by
+ * an_call_soon() in the order of the asking, what is for a time by that time, and at
+ * equal times in the order of the asking. What a call itself asks for is made in the next
+ * turn at the earliest.
+ *
+ * `arg` must stay valid until the call was made or cancelled, or the loop has ended.
+ * While a loop ends, calls that are due are made for as long as its tasks are awaited,
+ * and once after; what is left is dropped without being called. */
+typedef struct an_call an_call;
+
+/* Has fn(arg) called at the loop's next turn, before any task runs again. Never suspends;
+ * from a task or a callback of the thread's loop. With `ret` the caller owns a handle
+ * that it must give to an_call_cancel(), also when the call was made, before the loop is
+ * freed; with NULL there is none, and the call is freed when it was made.
+ * Returns 0; AN_ERR_NO_TASK without a loop; -ENOMEM. */
+AN_API int an_call_soon(void (*fn)(void *arg), void *arg, an_call **ret);
+
+/* The same after `delay` nanoseconds of the loop's clock: 0 or less at the next turn that
+ * comes to it, in the order of the times; AN_FOREVER never. The handle as above.
+ * Returns 0; AN_ERR_NO_TASK without a loop; -ENOMEM. */
+AN_API int an_call_later(an_duration delay, void (*fn)(void *arg), void *arg,
+			 an_call **ret);
+
+/* The same at a point on the loop's clock, an_now(); one in the past is made at the next
+ * turn, AN_FOREVER never. The handle as above.
+ * Returns 0; AN_ERR_NO_TASK without a loop; -ENOMEM. */
+AN_API int an_call_at(an_duration when, void (*fn)(void *arg), void *arg, an_call **ret);
+
+/* Calls the call off if it was not made yet, and frees the handle. May be called from the
+ * call itself and from any other. A handle that outlives its loop is invalid. Accepts
+ * NULL. Never suspends. Returns NULL. */
+AN_API an_call *an_call_cancel(an_call *call);
+
 /* How many tasks there are, the caller's included. */
 AN_API size_t an_loop_task_count(const an_loop *loop);
 

@@ -1,4 +1,5 @@
 libasyncnet_internal_la_SOURCES += \
+	%D%/call.c \
 	%D%/ctx.c \
 	%D%/ctx.h \
 	%D%/ctx-aarch64.S \

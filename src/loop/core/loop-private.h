@@ -75,6 +75,12 @@ struct an__local {
 	void (*destroy)(void *value);
 };
 
+/* Calls without a task; see call.c. */
+struct an__calls {
+	an__list soon, idle, spare;
+	size_t spare_count;
+};
+
 struct an_loop {
 	/* Scheduling. */
 	struct an__ready_queue ready;
@@ -92,6 +98,7 @@ struct an_loop {
 	/* Time. */
 	an_duration now;
 	an__heap timers;
+	struct an__calls calls;
 
 	/* Tasks. */
 	an__list tasks;
@@ -148,6 +155,11 @@ an__timer *an__first_timer(an_loop *loop); /* or NULL */
 int an__post_init(an_loop *loop);
 void an__post_done(an_loop *loop);
 void an__post_run(an_loop *loop);
+
+/* call.c */
+void an__calls_init(an_loop *loop);
+void an__calls_run(an_loop *loop);  /* on main_ctx: makes those that are due */
+void an__calls_done(an_loop *loop); /* all tasks have ended */
 
 /* task.c */
 int an__task_new(an_loop *loop, an_task_fn fn, void *arg, const an_task_opts *opts,

@@ -1,8 +1,8 @@
 /* The loop: sole owner of the event_base and of the run queue. L1.
  *
- * A turn:   clock -> timers that are due -> ready tasks, at most BUDGET resumptions
- *           -> end-of-turn hooks; then a poll: libevent, waiting only when nothing is
- *           ready
+ * A turn:   clock -> timers that are due -> calls that are due -> ready tasks, at most
+ *           BUDGET resumptions -> end-of-turn hooks; then a poll: libevent, waiting
+ *           only when nothing is ready
  *
  * Invariants: a READY or NEW task is on the ready queue exactly once; `current` is NULL
  * on main_ctx; libevent's callbacks run on main_ctx, outside a turn's task part.
@@ -235,7 +235,8 @@ static void run_turn_hooks(an_loop *loop)
 
 static bool work_pending(const an_loop *loop)
 {
-	return loop->ready.first || !an__list_empty(&loop->turn_hooks);
+	return loop->ready.first || !an__list_empty(&loop->calls.soon) ||
+	       !an__list_empty(&loop->turn_hooks);
 }
 
 static int foreign_events(const an_loop *loop)
@@ -304,6 +305,7 @@ void an__loop_turn(an_loop *loop)
 		loop->now = an__clock_monotonic();
 	loop->in_turn = true;
 	fire_timers(loop);
+	an__calls_run(loop);
 	run_ready(loop);
 	run_turn_hooks(loop);
 	loop->in_turn = false;
@@ -344,6 +346,7 @@ int an__loop_new(struct event_base *base, const an_loop_opts *opts, an_loop **re
 	loop->base = base;
 	an__list_init(&loop->tasks);
 	an__list_init(&loop->turn_hooks);
+	an__calls_init(loop);
 	loop->now = loop->opts.virtual_clock ? 0 : an__clock_monotonic();
 	r = an__stack_pool_new(loop->opts.stack_size, &loop->stacks);
 	if (r < 0)
@@ -392,6 +395,7 @@ void an__loop_free(an_loop *loop)
 	an__tick_done(loop);
 	an__stack_overflow_leave();
 	an__stack_pool_free(loop->stacks);
+	an__calls_done(loop);
 	an__heap_done(&loop->timers);
 	an__current_loop = NULL;
 	free(loop);

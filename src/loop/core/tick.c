@@ -73,7 +73,7 @@ void an__tick_arm(an_loop *loop)
 {
 	an__timer *t = an__first_timer(loop);
 
-	if (loop->ready.first) {
+	if (loop->ready.first || !an__list_empty(&loop->calls.soon)) {
 		set(loop, 1);
 		loop->tick_at = AN__TICK_SOON;
 	} else if (t && t->node.deadline < loop->tick_at) {

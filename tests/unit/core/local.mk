@@ -1,9 +1,12 @@
 check_PROGRAMS += \
+	tests/unit/core/test-call \
 	tests/unit/core/test-core-memory \
 	tests/unit/core/test-group \
 	tests/unit/core/test-loop \
 	tests/unit/core/test-scope \
 	tests/unit/core/test-task
+tests_unit_core_test_call_CFLAGS = $(TEST_CFLAGS)
+tests_unit_core_test_call_LDADD = $(TEST_LIBS)
 tests_unit_core_test_core_memory_CFLAGS = $(TEST_CFLAGS)
 tests_unit_core_test_core_memory_LDADD = $(TEST_LIBS)
 tests_unit_core_test_core_memory_LDFLAGS = $(FAIL_ALLOC)
