@@ -29,6 +29,7 @@ BEGIN {
     below["ws"] = " base core sync io log http "
 
     headers = "api.h base error.h base time.h base task.h core loop.h core trace.h core"
+    headers = headers " testing.h core"
     headers = headers " sync.h sync offload.h io net.h io stream.h io tls.h io signal.h io"
     headers = headers " file.h io process.h io log.h log http.h http http_client.h http"
     headers = headers " pg.h db ws.h ws"

@@ -3,13 +3,6 @@
 TEST_CFLAGS = $(AN_CFLAGS) $(DEPS_CFLAGS) $(CMOCKA_CFLAGS) -pthread
 TEST_LIBS = libtest-support.la libasyncnet-internal.la $(CMOCKA_LIBS)
 
-# For a program that calls an__test_fail_allocation(): allocations of the library go through
-# tests/support/fail-alloc.c.
-FAIL_ALLOC = \
-	-Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc \
-	-Wl,--wrap=reallocarray -Wl,--wrap=strdup \
-	-Wl,--wrap=strndup -Wl,--wrap=aligned_alloc -Wl,--wrap=posix_memalign
-
 dist_check_SCRIPTS += \
 	%D%/check-docs.sh \
 	%D%/check-layers.sh \

@@ -1,4 +1,5 @@
-/* The whole library in one header; each part can be included alone. */
+/* The whole library in one header; each part can be included alone. testing.h, for tests,
+ * is not in it. */
 #ifndef ASYNCNET_ASYNCNET_H
 #define ASYNCNET_ASYNCNET_H
 

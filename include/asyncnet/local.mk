@@ -14,6 +14,7 @@ asyncnetinclude_HEADERS += \
 	%D%/stream.h \
 	%D%/sync.h \
 	%D%/task.h \
+	%D%/testing.h \
 	%D%/time.h \
 	%D%/tls.h \
 	%D%/trace.h \

@@ -13,7 +13,6 @@ tests_integration_test_http_server_faults_SOURCES = \
 	%D%/test-http-server-faults.c
 tests_integration_test_http_server_faults_CFLAGS = $(TEST_CFLAGS)
 tests_integration_test_http_server_faults_LDADD = $(TEST_LIBS)
-tests_integration_test_http_server_faults_LDFLAGS = $(FAIL_ALLOC)
 tests_integration_test_http_server_limits_SOURCES = \
 	%D%/http-server.h \
 	%D%/test-http-server-limits.c
@@ -35,7 +34,6 @@ tests_integration_test_http_client_faults_SOURCES = \
 	$(http_client_headers) %D%/test-http-client-faults.c
 tests_integration_test_http_client_faults_CFLAGS = $(TEST_CFLAGS)
 tests_integration_test_http_client_faults_LDADD = $(TEST_LIBS)
-tests_integration_test_http_client_faults_LDFLAGS = $(FAIL_ALLOC)
 tests_integration_test_http_client_pool_SOURCES = \
 	$(http_client_headers) %D%/test-http-client-pool.c
 tests_integration_test_http_client_pool_CFLAGS = $(TEST_CFLAGS)

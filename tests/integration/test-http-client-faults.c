@@ -2,7 +2,7 @@
  * something. */
 #include "tests/integration/http-client.h"
 
-#include "tests/support/fail-alloc.h"
+#include <asyncnet/testing.h>
 
 /* ---- helpers ----------------------------------------------------------------------- */
 
@@ -516,9 +516,9 @@ static int without_memory_body(struct peer *p, void *arg)
 
 	/* The peer's own accepting is over by the second request. */
 	CHECK_EQUAL(an_http_client_new(NULL, &client), 0);
-	an__test_fail_allocation(*n);
+	an_testing_fail_allocation(*n);
 	r = get(client, p->url);
-	if (!an__test_allocation_failed())
+	if (!an_testing_allocation_failed())
 		*n = 0;
 	CHECK(r == 200 || r == -ENOMEM || r == AN_ERR_EOF || r == -ECONNRESET ||
 	      r == AN_ERR_TRUNCATED);
@@ -550,9 +550,9 @@ TASK_TEST(a_client_is_made_whole_or_not_at_all)
 	int r;
 
 	for (size_t n = 1;; n++) {
-		an__test_fail_allocation(n);
+		an_testing_fail_allocation(n);
 		r = an_http_client_new(NULL, &client);
-		if (!an__test_allocation_failed())
+		if (!an_testing_allocation_failed())
 			break;
 		CHECK_EQUAL(r, -ENOMEM);
 		CHECK(!client);

@@ -1,7 +1,8 @@
 /* The HTTP server without memory and cancelled at every step; clients that close their
  * side early. */
 #include "tests/integration/http-server.h"
-#include "tests/support/fail-alloc.h"
+
+#include <asyncnet/testing.h>
 
 #define H "host: a\r\n"
 #define END "connection: close\r\n\r\n"
@@ -91,12 +92,12 @@ TASK_TEST(making_a_server_survives_every_allocation_failure)
 	int r = 0;
 
 	for (size_t n = 1;; n++) {
-		an__test_fail_allocation(n);
+		an_testing_fail_allocation(n);
 		r = an_http_server_new(&(an_http_server_opts){ .server_name = "me" },
 				       &w.server);
 		if (r == 0)
 			r = add_routes(&w);
-		if (!an__test_allocation_failed())
+		if (!an_testing_allocation_failed())
 			break;
 		CHECK_EQUAL(r, -ENOMEM);
 		w.server = an_http_server_free(w.server);
@@ -118,9 +119,9 @@ TASK_TEST(serving_survives_every_allocation_failure)
 	for (size_t n = 1; failed; n++) {
 		an_http_server_stats stats;
 
-		an__test_fail_allocation(n);
+		an_testing_fail_allocation(n);
 		an_ignore(talk(&w, text, sizeof(text) - 1, reply, sizeof(reply)));
-		failed = an__test_allocation_failed();
+		failed = an_testing_allocation_failed();
 		CHECK_EQUAL(talk(&w, text, sizeof(text) - 1, reply, sizeof(reply)), 0);
 		CHECK_BEGINS(reply, "HTTP/1.1 200 OK\r\nx: /a/1/2/3\r\n");
 		CHECK(strstr(reply, "405 Method Not Allowed"));

@@ -1,7 +1,7 @@
 /* Every allocation of the library fails once: the call says so, and nothing is lost. */
 #include "tests/integration/pg-support.h"
 
-#include "tests/support/fail-alloc.h"
+#include <asyncnet/testing.h>
 
 /* Runs fn(arg) with the first, second, ... allocation failing, until one passes
  * without. */
@@ -11,9 +11,9 @@ static int fail_each(int (*fn)(void *arg), void *arg, size_t least)
 	int r;
 
 	for (n = 1;; n++) {
-		an__test_fail_allocation(n);
+		an_testing_fail_allocation(n);
 		r = fn(arg);
-		if (!an__test_allocation_failed())
+		if (!an_testing_allocation_failed())
 			break;
 		/* 0: a task of the pool's, tried again, or a cache's entry. */
 		if (r != -ENOMEM && r != 0) {

@@ -4,8 +4,6 @@ libtest_support_la_SOURCES = \
 	%D%/cancel.h \
 	%D%/certs.c \
 	%D%/certs.h \
-	%D%/fail-alloc.c \
-	%D%/fail-alloc.h \
 	%D%/program.h \
 	%D%/run.h
 libtest_support_la_CFLAGS = $(AN_CFLAGS)

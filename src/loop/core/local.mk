@@ -15,6 +15,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/stack.c \
 	%D%/stack.h \
 	%D%/task.c \
+	%D%/testing.c \
 	%D%/tick.c \
 	%D%/trace.c \
 	%D%/trace.h \

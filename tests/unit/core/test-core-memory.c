@@ -1,8 +1,8 @@
 /* Each allocation of a loop's life fails once, the library's own and libevent's: -ENOMEM
  * comes back, nothing leaks, and the same call works afterwards. */
-#include "tests/support/fail-alloc.h"
 #include "tests/support/run.h"
 
+#include <asyncnet/testing.h>
 #include <dirent.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -20,28 +20,16 @@ static size_t open_descriptors(void)
 
 /* ---- libevent's allocations -------------------------------------------------------- */
 
-static size_t libevent_countdown; /* 0: nothing is to fail */
-static bool libevent_failed;
-
-static bool libevent_fails_now(void)
-{
-	if (!libevent_countdown || --libevent_countdown)
-		return false;
-	return libevent_failed = true;
-}
-
-/* Past fail-alloc.h, which counts the library's. */
-void *__real_malloc(size_t size);
-void *__real_realloc(void *old, size_t size);
+static bool libevent_counts; /* its allocations may be the one that fails */
 
 static void *libevent_malloc(size_t size)
 {
-	return libevent_fails_now() ? NULL : __real_malloc(size);
+	return libevent_counts && an_testing_allocation_due() ? NULL : malloc(size);
 }
 
 static void *libevent_realloc(void *old, size_t size)
 {
-	return libevent_fails_now() ? NULL : __real_realloc(old, size);
+	return libevent_counts && an_testing_allocation_due() ? NULL : realloc(old, size);
 }
 
 static void keep_quiet(int severity, const char *message)
@@ -68,9 +56,9 @@ static void every_allocation_of_a_run_may_fail(void **state)
 		int r;
 
 		assert_true(n < 100);
-		an__test_fail_allocation(n);
+		an_testing_fail_allocation(n);
 		r = an_run(sleeps_a_little, NULL, NULL);
-		if (!an__test_allocation_failed()) {
+		if (!an_testing_allocation_failed()) {
 			assert_int_equal(r, 7);
 			break;
 		}
@@ -90,11 +78,11 @@ static void every_allocation_of_libevent_in_a_run_may_fail(void **state)
 		int r;
 
 		assert_true(n < 100);
-		libevent_countdown = n;
-		libevent_failed = false;
+		libevent_counts = true;
+		an_testing_fail_allocation(n);
 		r = an_run(sleeps_a_little, NULL, NULL);
-		libevent_countdown = 0;
-		if (!libevent_failed) {
+		libevent_counts = false;
+		if (!an_testing_allocation_failed()) {
 			assert_int_equal(r, 7);
 			break;
 		}
@@ -117,10 +105,10 @@ static void every_allocation_of_an_attachment_may_fail(void **state)
 		int r;
 
 		assert_true(n < 100);
-		an__test_fail_allocation(n);
+		an_testing_fail_allocation(n);
 		loop = NULL;
 		r = an_loop_attach(base, NULL, &loop);
-		if (!an__test_allocation_failed()) {
+		if (!an_testing_allocation_failed()) {
 			assert_int_equal(r, 0);
 			break;
 		}
@@ -152,9 +140,9 @@ TASK_TEST(every_allocation_of_a_spawn_may_fail)
 		int r;
 
 		tasks[i] = NULL;
-		an__test_fail_allocation(1);
+		an_testing_fail_allocation(1);
 		r = an_spawn(waits, NULL, NULL, &tasks[i]);
-		if (an__test_allocation_failed()) {
+		if (an_testing_allocation_failed()) {
 			CHECK_EQUAL(r, -ENOMEM);
 			CHECK(!tasks[i]);
 			failures++;
@@ -183,9 +171,9 @@ TASK_TEST(a_group_outlives_a_failing_spawn)
 	for (int i = 0; i < MANY; i++) {
 		int r;
 
-		an__test_fail_allocation(1);
+		an_testing_fail_allocation(1);
 		r = an_group_spawn(&group, waits, NULL);
-		if (an__test_allocation_failed()) {
+		if (an_testing_allocation_failed()) {
 			CHECK_EQUAL(r, -ENOMEM);
 			failures++;
 			r = an_group_spawn(&group, waits, NULL);
@@ -208,9 +196,9 @@ TASK_TEST(a_message_without_memory_is_refused)
 	an_loop *loop = an_loop_current();
 	int count = 0;
 
-	an__test_fail_allocation(1);
+	an_testing_fail_allocation(1);
 	CHECK_EQUAL(an_post(loop, counts, &count), -ENOMEM);
-	CHECK(an__test_allocation_failed());
+	CHECK(an_testing_allocation_failed());
 	CHECK_EQUAL(an_post(loop, counts, &count), 0);
 	CHECK_EQUAL(an_sleep(1), 0);
 	CHECK_EQUAL(count, 1);
@@ -229,10 +217,10 @@ TASK_TEST(an_item_without_memory_is_not_put)
 	for (intptr_t i = 0; i < 100; i++) {
 		int r;
 
-		an__test_fail_allocation(1);
+		an_testing_fail_allocation(1);
 		r = i & 1 ? an_queue_put(&queue, (void *)i)
 			  : an_queue_tryput(&queue, (void *)i);
-		if (an__test_allocation_failed()) {
+		if (an_testing_allocation_failed()) {
 			CHECK_EQUAL(r, -ENOMEM);
 			CHECK_EQUAL(an_queue_count(&queue), i);
 			failures++;

@@ -3,8 +3,8 @@
 
 #include "db/param.h"
 #include "db/result.h"
-#include "tests/support/fail-alloc.h"
 
+#include <asyncnet/testing.h>
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -227,9 +227,9 @@ static void a_failing_allocation_is_reported(void **state)
 	for (n = 1;; n++) {
 		int e;
 
-		an__test_fail_allocation(n);
+		an_testing_fail_allocation(n);
 		e = build(100, &r);
-		if (!an__test_allocation_failed()) {
+		if (!an_testing_allocation_failed()) {
 			assert_int_equal(e, 0);
 			break;
 		}

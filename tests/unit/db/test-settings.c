@@ -2,8 +2,8 @@
 #include "tests/support/program.h"
 
 #include "db/settings.h"
-#include "tests/support/fail-alloc.h"
 
+#include <asyncnet/testing.h>
 #include <errno.h>
 #include <string.h>
 
@@ -151,10 +151,10 @@ static void a_failing_allocation_is_reported(void **state)
 	for (n = 1;; n++) {
 		int r;
 
-		an__test_fail_allocation(n);
+		an_testing_fail_allocation(n);
 		r = an__pg_settings_new(
 			&(an_pg_conn_opts){ .conninfo = "host=a,b port=1" }, NULL, &s);
-		if (!an__test_allocation_failed()) {
+		if (!an_testing_allocation_failed()) {
 			assert_int_equal(r, 0);
 			break;
 		}

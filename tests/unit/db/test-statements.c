@@ -2,8 +2,8 @@
 #include "tests/support/program.h"
 
 #include "db/statements.h"
-#include "tests/support/fail-alloc.h"
 
+#include <asyncnet/testing.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -115,14 +115,14 @@ static void without_memory_a_statement_is_not_kept(void **state)
 	an__pg_statements s;
 
 	(void)state;
-	an__test_fail_allocation(1);
+	an_testing_fail_allocation(1);
 	assert_int_not_equal(an__pg_statements_init(&s, 2), 0);
-	assert_true(an__test_allocation_failed());
+	assert_true(an_testing_allocation_failed());
 	an__pg_statements_done(&s);
 	assert_int_equal(an__pg_statements_init(&s, 2), 0);
-	an__test_fail_allocation(1);
+	an_testing_fail_allocation(1);
 	assert_null(use(&s, "a"));
-	assert_true(an__test_allocation_failed());
+	assert_true(an_testing_allocation_failed());
 	assert_non_null(use(&s, "a"));
 	an__pg_statements_done(&s);
 }

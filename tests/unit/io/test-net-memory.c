@@ -1,11 +1,11 @@
 /* Each allocation of names, listeners, connections, offloaded calls, signals and files
  * fails once: -ENOMEM comes back, nothing leaks, and the same call works afterwards. */
 #include "loop/io/dns.h"
-#include "tests/support/fail-alloc.h"
 #include "tests/support/program.h"
 #include "tests/support/run.h"
 
 #include <asyncnet/file.h>
+#include <asyncnet/testing.h>
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
@@ -33,9 +33,9 @@ static int fail_each(int (*attempt)(void *arg), void *arg)
 	before = open_descriptors();
 	for (size_t n = 1;; n++) {
 		CHECK(n < 100);
-		an__test_fail_allocation(n);
+		an_testing_fail_allocation(n);
 		r = attempt(arg);
-		if (!an__test_allocation_failed()) {
+		if (!an_testing_allocation_failed()) {
 			CHECK(n > 1);
 			break;
 		}

@@ -1,8 +1,7 @@
 /* The logger with a function as its sink, with several threads, and short of memory. */
 #include "tests/unit/log/log-file.h"
 
-#include "tests/support/fail-alloc.h"
-
+#include <asyncnet/testing.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -452,9 +451,9 @@ static void without_memory_no_logger_is_made(void **state)
 	(void)state;
 	memset(&s, 0, sizeof s);
 	for (n = 1;; n++) {
-		an__test_fail_allocation(n);
+		an_testing_fail_allocation(n);
 		r = an_log_new(&(an_log_opts){ .path = log_path }, &log);
-		if (!an__test_allocation_failed())
+		if (!an_testing_allocation_failed())
 			break;
 		assert_int_equal(r, -ENOMEM);
 		assert_null(log);
@@ -470,9 +469,9 @@ static int log_without_memory(void *arg)
 	unsigned direct = 0;
 
 	for (size_t n = 1;; n++) {
-		an__test_fail_allocation(n);
+		an_testing_fail_allocation(n);
 		an_info(s->log, "source 0 %u", direct);
-		if (!an__test_allocation_failed())
+		if (!an_testing_allocation_failed())
 			break;
 		direct++;
 		CHECK_EQUAL(s->lines, direct); /* written at once, lost never */

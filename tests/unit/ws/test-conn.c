@@ -1,11 +1,11 @@
 /* Connections on socket pairs: two of ours that talk, or one of ours and a peer that
  * plays by a script. The clock is virtual, so limits of many seconds pass at once. */
-#include "tests/support/fail-alloc.h"
 #include "tests/support/program.h"
 #include "tests/support/run.h"
 #include "ws/conn.h"
 
 #include <asyncnet/error.h>
+#include <asyncnet/testing.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -765,9 +765,9 @@ static int failing_memory_task(void *arg)
 		bool failed;
 		int r;
 
-		an__test_fail_allocation(n);
+		an_testing_fail_allocation(n);
 		r = short_life();
-		failed = an__test_allocation_failed();
+		failed = an_testing_allocation_failed();
 		CHECK(r <= 0);
 		if (!failed) {
 			CHECK_EQUAL(r, 0);

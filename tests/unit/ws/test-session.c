@@ -1,10 +1,10 @@
 /* The session: scripted bytes, whole, one by one, and cut at every offset, must give the
  * same events and the same replies. */
-#include "tests/support/fail-alloc.h"
 #include "tests/support/program.h"
 #include "ws/session.h"
 
 #include <asyncnet/error.h>
+#include <asyncnet/testing.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -846,9 +846,9 @@ static void every_failed_allocation_ends_the_session_and_leaks_nothing(void **st
 		int r;
 
 		an__ws_session_init(&session, false, &limits, &random);
-		an__test_fail_allocation(n);
+		an_testing_fail_allocation(n);
 		r = feed_slowly(&session, s);
-		failed = an__test_allocation_failed();
+		failed = an_testing_allocation_failed();
 		if (failed && r == 0) /* only a reason was lost */
 			assert_null(session.close_reason);
 		else if (failed)
