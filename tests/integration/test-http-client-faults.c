@@ -1,8 +1,7 @@
 /* The HTTP client beside a peer that misleads, stalls, or is left in the middle of
  * something. */
 #include "tests/integration/http-client.h"
-
-#include <asyncnet/testing.h>
+#include "tests/support/libevent-memory.h"
 
 /* ---- helpers ----------------------------------------------------------------------- */
 
@@ -612,5 +611,6 @@ static const struct CMUnitTest tests[] = {
 int main(void)
 {
 	alarm(60);
-	return cmocka_run_group_tests_name("http client faults", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("http client faults", tests, count_libevent,
+					   NULL);
 }

@@ -1,8 +1,7 @@
 /* The HTTP server without memory and cancelled at every step; clients that close their
  * side early. */
 #include "tests/integration/http-server.h"
-
-#include <asyncnet/testing.h>
+#include "tests/support/libevent-memory.h"
 
 #define H "host: a\r\n"
 #define END "connection: close\r\n\r\n"
@@ -248,4 +247,4 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(serving_can_be_cancelled_at_every_step),
 };
 
-TEST_MAIN("http server faults", tests)
+TEST_MAIN_WITH("http server faults", tests, count_libevent, NULL)

@@ -1,7 +1,7 @@
-/* Every allocation of the library fails once: the call says so, and nothing is lost. */
+/* Every allocation of the library and of libevent fails once: the call says so, and
+ * nothing is lost. */
 #include "tests/integration/pg-support.h"
-
-#include <asyncnet/testing.h>
+#include "tests/support/libevent-memory.h"
 
 /* Runs fn(arg) with the first, second, ... allocation failing, until one passes
  * without. */
@@ -136,4 +136,11 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_listener_survives_a_failing_allocation),
 	cmocka_unit_test(a_cancelled_query_survives_a_failing_allocation),
 };
-TEST_MAIN_WITH("pg-alloc", tests, pg_set_up, pg_tear_down)
+
+static int set_up(void **state)
+{
+	count_libevent(state);
+	return pg_set_up(state);
+}
+
+TEST_MAIN_WITH("pg-alloc", tests, set_up, pg_tear_down)

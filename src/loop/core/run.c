@@ -35,6 +35,8 @@ static bool add_interrupt(an_loop *loop)
 		return false;
 	evsignal_assign(&loop->interrupt, loop->base, SIGINT, on_interrupt, loop);
 	if (event_add(&loop->interrupt, NULL) < 0) {
+		/* libevent may have left its handler there, which nobody listens to. */
+		sigaction(SIGINT, &old, NULL);
 		atomic_flag_clear(&interrupt_taken);
 		return false;
 	}

@@ -1,11 +1,11 @@
 /* Each allocation of a loop's life fails once, the library's own and libevent's: -ENOMEM
  * comes back, nothing leaks, and the same call works afterwards. */
+#include "tests/support/libevent-memory.h"
 #include "tests/support/run.h"
 
-#include <asyncnet/testing.h>
 #include <dirent.h>
 #include <errno.h>
-#include <event2/event.h>
+#include <signal.h>
 
 static size_t open_descriptors(void)
 {
@@ -18,107 +18,118 @@ static size_t open_descriptors(void)
 	return n;
 }
 
-/* ---- libevent's allocations -------------------------------------------------------- */
-
-static bool libevent_counts; /* its allocations may be the one that fails */
-
-static void *libevent_malloc(size_t size)
-{
-	return libevent_counts && an_testing_allocation_due() ? NULL : malloc(size);
-}
-
-static void *libevent_realloc(void *old, size_t size)
-{
-	return libevent_counts && an_testing_allocation_due() ? NULL : realloc(old, size);
-}
-
-static void keep_quiet(int severity, const char *message)
-{
-	(void)severity;
-	(void)message;
-}
-
 /* ---- the loop ---------------------------------------------------------------------- */
 
-static int sleeps_a_little(void *arg)
+/* Whatever could not be had: SIGINT does what it does without a loop, or cancels. */
+static int sleeps_until_interrupted(void *arg)
 {
+	struct sigaction now;
+
 	(void)arg;
 	CHECK_EQUAL(an_sleep(1), 0);
-	return 7;
+	CHECK_EQUAL(sigaction(SIGINT, NULL, &now), 0);
+	if (now.sa_handler == SIG_DFL)
+		return 7;
+	raise(SIGINT);
+	CHECK_EQUAL(an_sleep(AN_HOUR), -ECANCELED);
+	return 8;
+}
+
+/* Runs it with each allocation failing in turn. Most are refused; some can be done
+ * without: libevent then polls without epoll, and SIGINT is not handled. Returns the
+ * number of runs that had to do without SIGINT. */
+static size_t fail_each_of_a_run(const an_loop_opts *opts)
+{
+	size_t before = open_descriptors(), refused = 0, without = 0;
+	int expected = opts->no_signals ? 7 : 8;
+
+	for (size_t n = 1;; n++) {
+		int r;
+
+		assert_true(n < 200);
+		an_testing_fail_allocation(n);
+		r = an_run(sleeps_until_interrupted, NULL, opts);
+		assert_null(an_loop_current());
+		assert_int_equal(open_descriptors(), before);
+		if (!an_testing_allocation_failed()) {
+			assert_int_equal(r, expected);
+			assert_true(refused >= 8);
+			return without;
+		}
+		refused += r == -ENOMEM;
+		without += r != -ENOMEM && r != expected;
+		assert_true(r == -ENOMEM || r == expected || r == 7);
+	}
 }
 
 static void every_allocation_of_a_run_may_fail(void **state)
 {
-	size_t before = open_descriptors(), n;
+	const an_loop_opts opts = { .no_signals = true };
 
 	(void)state;
-	for (n = 1;; n++) {
-		int r;
-
-		assert_true(n < 100);
-		an_testing_fail_allocation(n);
-		r = an_run(sleeps_a_little, NULL, NULL);
-		if (!an_testing_allocation_failed()) {
-			assert_int_equal(r, 7);
-			break;
-		}
-		assert_int_equal(r, -ENOMEM);
-		assert_null(an_loop_current());
-		assert_int_equal(open_descriptors(), before);
-	}
-	assert_true(n > 3);
+	assert_int_equal(fail_each_of_a_run(&opts), 0);
 }
 
-static void every_allocation_of_libevent_in_a_run_may_fail(void **state)
+static void without_memory_sigint_keeps_its_default_action(void **state)
 {
-	size_t before = open_descriptors(), n;
+	const an_loop_opts opts = { .virtual_clock = true };
+	struct sigaction now;
 
 	(void)state;
-	for (n = 1;; n++) {
-		int r;
-
-		assert_true(n < 100);
-		libevent_counts = true;
-		an_testing_fail_allocation(n);
-		r = an_run(sleeps_a_little, NULL, NULL);
-		libevent_counts = false;
-		if (!an_testing_allocation_failed()) {
-			assert_int_equal(r, 7);
-			break;
-		}
-		/* Some are for SIGINT, which a loop can do without. */
-		assert_true(r == -ENOMEM || r == 7);
-		assert_null(an_loop_current());
-		assert_int_equal(open_descriptors(), before);
-	}
-	assert_true(n > 3);
+	assert_true(fail_each_of_a_run(&opts) > 0);
+	assert_int_equal(sigaction(SIGINT, NULL, &now), 0);
+	assert_ptr_equal(now.sa_handler, SIG_DFL);
 }
 
-static void every_allocation_of_an_attachment_may_fail(void **state)
+static int stops_the_dispatch(void *arg)
 {
-	struct event_base *base = event_base_new();
-	size_t before = open_descriptors(), n;
-	an_loop *loop;
+	int r = an_sleep(1);
 
-	(void)state;
-	for (n = 1;; n++) {
-		int r;
+	event_base_loopbreak(arg);
+	return r;
+}
 
-		assert_true(n < 100);
-		an_testing_fail_allocation(n);
-		loop = NULL;
-		r = an_loop_attach(base, NULL, &loop);
-		if (!an_testing_allocation_failed()) {
-			assert_int_equal(r, 0);
-			break;
-		}
-		assert_int_equal(r, -ENOMEM);
+/* On a base that has a loop for the first time, so that it has to grow. */
+static int use_attached(struct event_base *base)
+{
+	an_loop *loop = NULL;
+	int r = an_loop_attach(base, NULL, &loop);
+
+	if (r < 0) {
 		assert_null(loop);
-		assert_int_equal(open_descriptors(), before);
+		return r;
 	}
+	r = an_spawn(stops_the_dispatch, base, NULL, NULL);
+	if (r == 0)
+		event_base_dispatch(base);
 	assert_null(an_loop_detach(loop));
-	assert_int_equal(open_descriptors(), before);
-	event_base_free(base);
+	return r;
+}
+
+static void every_allocation_of_an_attached_loop_may_fail(void **state)
+{
+	size_t n;
+
+	(void)state;
+	for (n = 1;; n++) {
+		struct event_base *base = event_base_new();
+		size_t before = open_descriptors();
+		bool failed;
+		int r;
+
+		assert_true(n < 100);
+		an_testing_fail_allocation(n);
+		r = use_attached(base);
+		failed = an_testing_allocation_failed();
+		assert_int_equal(r, failed ? -ENOMEM : 0);
+		assert_int_equal(open_descriptors(), before);
+		/* What is refused once works on the same base afterwards. */
+		assert_int_equal(use_attached(base), 0);
+		event_base_free(base);
+		if (!failed)
+			break;
+	}
+	assert_true(n > 6);
 }
 
 /* ---- tasks and messages ------------------------------------------------------------ */
@@ -242,19 +253,12 @@ TASK_TEST(an_item_without_memory_is_not_put)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(every_allocation_of_a_run_may_fail),
-	cmocka_unit_test(every_allocation_of_libevent_in_a_run_may_fail),
-	cmocka_unit_test(every_allocation_of_an_attachment_may_fail),
+	cmocka_unit_test(without_memory_sigint_keeps_its_default_action),
+	cmocka_unit_test(every_allocation_of_an_attached_loop_may_fail),
 	cmocka_unit_test(every_allocation_of_a_spawn_may_fail),
 	cmocka_unit_test(a_group_outlives_a_failing_spawn),
 	cmocka_unit_test(a_message_without_memory_is_refused),
 	cmocka_unit_test(an_item_without_memory_is_not_put),
 };
 
-/* libevent takes other allocators only before it has made anything. */
-int main(void)
-{
-	event_set_mem_functions(libevent_malloc, libevent_realloc, free);
-	event_set_log_callback(keep_quiet);
-	an__test_begin();
-	return cmocka_run_group_tests_name("core-memory", tests, NULL, NULL);
-}
+TEST_MAIN_WITH("core-memory", tests, count_libevent, NULL)

@@ -1,11 +1,11 @@
 /* Each allocation of names, listeners, connections, offloaded calls, signals and files
  * fails once: -ENOMEM comes back, nothing leaks, and the same call works afterwards. */
 #include "loop/io/dns.h"
+#include "tests/support/libevent-memory.h"
 #include "tests/support/program.h"
 #include "tests/support/run.h"
 
 #include <asyncnet/file.h>
-#include <asyncnet/testing.h>
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
@@ -219,4 +219,4 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(signals),     cmocka_unit_test(files),
 };
 
-TEST_MAIN("net-memory", tests)
+TEST_MAIN_WITH("net-memory", tests, count_libevent, NULL)

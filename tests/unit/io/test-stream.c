@@ -2,11 +2,11 @@
  * so that the test decides what is sent when. */
 #include "config.h"
 
+#include "tests/support/libevent-memory.h"
 #include "tests/support/program.h"
 #include "tests/support/run.h"
 
 #include <arpa/inet.h>
-#include <asyncnet/testing.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -1160,22 +1160,4 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(outside_a_loop_there_are_no_streams),
 };
 
-/* libevent's allocations are counted with the library's own. */
-static void *allocate(size_t n)
-{
-	return an_testing_allocation_due() ? NULL : malloc(n);
-}
-
-static void *reallocate(void *p, size_t n)
-{
-	return an_testing_allocation_due() ? NULL : realloc(p, n);
-}
-
-static int libevent_fails_too(void **state)
-{
-	(void)state;
-	event_set_mem_functions(allocate, reallocate, free);
-	return 0;
-}
-
-TEST_MAIN_WITH("stream", tests, libevent_fails_too, NULL)
+TEST_MAIN_WITH("stream", tests, count_libevent, NULL)

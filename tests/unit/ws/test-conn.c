@@ -1,11 +1,11 @@
 /* Connections on socket pairs: two of ours that talk, or one of ours and a peer that
  * plays by a script. The clock is virtual, so limits of many seconds pass at once. */
+#include "tests/support/libevent-memory.h"
 #include "tests/support/program.h"
 #include "tests/support/run.h"
 #include "ws/conn.h"
 
 #include <asyncnet/error.h>
-#include <asyncnet/testing.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -811,4 +811,4 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(every_failed_allocation_is_survived),
 };
 
-TEST_MAIN("ws/conn", tests)
+TEST_MAIN_WITH("ws/conn", tests, count_libevent, NULL)
