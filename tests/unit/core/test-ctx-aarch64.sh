@@ -18,7 +18,7 @@ core=$top_srcdir/src/loop/core
 "$cc" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -frounding-math -static -pthread \
 	-I"$top_srcdir/tests/support/cross" -I"$top_srcdir/src" -I"$top_srcdir/include" \
 	-o "$dir/test-ctx" "$top_srcdir/tests/unit/core/test-ctx.c" \
-	"$core/ctx.c" "$core/ctx-aarch64.S" "$core/stack.c" -lm || {
+	"$core/ctx.c" "$core/ctx-aarch64.S" "$core/stack.c" "$core/../base/alloc.c" -lm || {
 	echo "Bail out! it does not build for aarch64"
 	exit 1
 }
