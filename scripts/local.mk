@@ -4,5 +4,6 @@ EXTRA_DIST += \
 	%D%/setup \
 	%D%/test \
 	%D%/lib/build.sh \
+	%D%/lib/check-aarch64.sh \
 	%D%/lib/check.sh \
 	%D%/lib/pg-cluster.sh

@@ -17,7 +17,10 @@ SH_LOG_COMPILER = $(SHELL)
 if RUN_VALGRIND
 under_valgrind = $(SHELL) $(top_srcdir)/tests/support/under-valgrind.sh
 endif
-LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/support/run-program.sh $(under_valgrind)
+# In the environment AN_TEST_RUNNER is what a foreign program is run by:
+# scripts/lib/check-aarch64.sh.
+LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/support/run-program.sh $(under_valgrind) \
+	$(AN_TEST_RUNNER)
 
 # The layers without I/O of their own: what valgrind and other contexts are wanted for.
 check-core:

@@ -5,6 +5,8 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/ctx-aarch64.S \
 	%D%/ctx-x86_64.S \
 	%D%/group.c \
+	%D%/guard.c \
+	%D%/guard.h \
 	%D%/loop-private.h \
 	%D%/loop.c \
 	%D%/loop.h \

@@ -12,17 +12,22 @@
  *
  * A fresh slot has no guard yet: guards are installed when a slot is used for the first
  * time, so that a new slab costs little. Warm slots are taken last in, first out; the
- * oldest are trimmed.
+ * oldest are trimmed. A few slots of the default size are hot: free, at the pool's very
+ * beginning (stack.h), and used to all the rest here.
+ *
+ * Trimming. On a release when there is too much that is warm, and by rounds when it has
+ * been warm for long: between two rounds least_warm follows how many slots were warm all
+ * the time, and the round gives half of them back.
  *
  * Invariants: slab->used counts its used slots; a class's warm and cold lists hold
  * exactly its slots in these states; a slab with no used slot and a cold one is
- * unmapped.
+ * unmapped; while warm slots exist, and somebody is there to ask, rounds are under way.
  */
 #include "loop/core/stack.h"
 #include "loop/base/alloc.h"
+#include "loop/core/guard.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,10 +45,6 @@
 #include <valgrind/memcheck.h>
 #include <valgrind/valgrind.h>
 #define HAVE_VALGRIND 1
-#endif
-
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102 /* Linux 6.13 */
 #endif
 
 #define STACK_MIN ((size_t)16 << 10)
@@ -67,6 +68,12 @@
 #define WARM_LOW ((size_t)64 << 20)
 #define TRIM_STEP 4
 
+/* Slots that one call of an__stack_pool_trim() gives back, at 2 us each. */
+#define ROUND_STEP 128
+
+/* Address space of the hot slots: those of large stacks are fewer. */
+#define HOT_BYTES ((size_t)4 << 20)
+
 /* Task tops 64 bytes apart fall into different cache sets; 16 of them cost 1 KiB at
  * most. */
 #define STAGGER(n) (((n)&15) * 64)
@@ -86,7 +93,9 @@ typedef struct stack_class {
 	size_t serial;		      /* slots ever made: staggers the tops */
 	struct an__stack_slab *fresh; /* the slab with slots never used, or NULL */
 	an__list slabs;
-	bool trimming;
+	bool trimming;	   /* on the way from the high mark to the low one */
+	size_t least_warm; /* since the last round */
+	size_t due;	   /* of this round, still to be given back */
 } stack_class;
 
 struct an__stack_slab {
@@ -99,45 +108,18 @@ struct an__stack_slab {
 };
 
 struct an__stack_pool {
+	an__stack_hot hot; /* first: stack.h looks there */
 	size_t page, guard;
 	bool mprotect_guards;
+	bool rounds;   /* an__stack_pool_trim() will be called */
+	bool in_round; /* it has returned MORE */
+	void (*ask)(void *arg);
+	void *ask_arg;
 	stack_class classes[CLASS_COUNT];
 };
+_Static_assert(offsetof(struct an__stack_pool, hot) == 0, "stack.h looks there");
 
 /* ---- guards ---------------------------------------------------------------------- */
-
-static pthread_once_t probe_once = PTHREAD_ONCE_INIT;
-static bool kernel_has_guards;
-static bool forced_mprotect;
-
-static void probe(void)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	void *p = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		       -1, 0);
-
-	if (p == MAP_FAILED)
-		return;
-	kernel_has_guards = !madvise(p, page, MADV_GUARD_INSTALL);
-	munmap(p, page);
-}
-
-void an__stack_force_mprotect(bool force)
-{
-	forced_mprotect = force;
-}
-
-static int guard(const an__stack_pool *pool, char *start)
-{
-	int r;
-
-	if (pool->mprotect_guards)
-		return mprotect(start, pool->guard, PROT_NONE) ? -errno : 0;
-	do
-		r = madvise(start, pool->guard, MADV_GUARD_INSTALL) ? -errno : 0;
-	while (r == -EINTR || r == -EAGAIN);
-	return r;
-}
 
 bool an__stack_is_guard(const an__stack *stack, const void *address)
 {
@@ -157,6 +139,18 @@ bool an__stack_is_guard(const an__stack *stack, const void *address)
 #else
 #define RESERVED_LOW 0
 #endif
+
+/* Whether the hooks below have to see every change of owner. */
+static bool tools_watch(void)
+{
+#if defined(AN__STACK_ASAN) || defined(AN__STACK_TSAN)
+	return true;
+#elif defined(HAVE_VALGRIND)
+	return RUNNING_ON_VALGRIND;
+#else
+	return false;
+#endif
+}
 
 /* The registration holds for as long as the slab is mapped. */
 static void tools_opened(an__stack *s)
@@ -254,11 +248,12 @@ static int open_slot(an__stack_pool *pool, stack_class *c, an__stack **ret)
 	unsigned n = slab->opened;
 	char *start = slab->base + n * c->stride;
 	an__stack *s = &slab->slots[n];
-	int r = guard(pool, start);
+	int r = an__guard_install(pool->mprotect_guards, start, pool->guard);
 
 	if (r < 0)
 		return r;
 	s->slab = slab;
+	s->may_be_hot = c == &pool->classes[0];
 	an__list_init(&s->node);
 	s->low = start + pool->guard + RESERVED_LOW;
 	s->top = start + c->stride - STAGGER(c->serial++);
@@ -296,7 +291,7 @@ static int map_slab(stack_class *c)
 	return 0;
 }
 
-static void unmap_slab(struct an__stack_slab *slab)
+static void unmap_slab(const an__stack_pool *pool, struct an__stack_slab *slab)
 {
 	stack_class *c = slab->class;
 
@@ -313,7 +308,12 @@ static void unmap_slab(struct an__stack_slab *slab)
 	if (c->fresh == slab)
 		c->fresh = NULL;
 	an__list_remove(&slab->node);
-	munmap(slab->base, slab->bytes);
+	/* To cut a hole may need a map more than there are: then the memory goes, and the
+	 * address space is lost. */
+	if (munmap(slab->base, slab->bytes) == 0)
+		an__guard_unmapped(pool->mprotect_guards, slab->opened);
+	else
+		(void)madvise(slab->base, slab->bytes, MADV_DONTNEED);
 	free(slab);
 }
 
@@ -326,27 +326,96 @@ static void discard(an__stack *s)
 	(void)madvise(start, (size_t)(end - start), MADV_DONTNEED);
 }
 
-/* Gives memory back, oldest slots first; a slab that is idle as a whole goes as a
- * whole. */
-static void trim(stack_class *c)
+/* Gives the memory of the oldest warm slot back, and that of its whole slab when nothing
+ * there is used. Returns how many slots that were. */
+static size_t give_back(const an__stack_pool *pool, stack_class *c)
+{
+	an__stack *s = an__container(c->warm.prev, an__stack, node);
+	size_t before = c->warm_count;
+
+	if (s->slab->used) {
+		discard(s);
+		set_state(s, SLOT_COLD);
+	} else {
+		unmap_slab(pool, s->slab);
+	}
+	return before - c->warm_count;
+}
+
+static void trim_to_low_mark(const an__stack_pool *pool, stack_class *c)
 {
 	if (c->warm_count * c->stride > WARM_HIGH)
 		c->trimming = true;
-	for (int i = 0; c->trimming && i < TRIM_STEP; i++) {
-		an__stack *s;
-
-		if (an__list_empty(&c->warm) || c->warm_count * c->stride <= WARM_LOW) {
+	for (size_t n = 0; c->trimming && n < TRIM_STEP;) {
+		if (!c->warm_count || c->warm_count * c->stride <= WARM_LOW)
 			c->trimming = false;
-			break;
-		}
-		s = an__container(c->warm.prev, an__stack, node);
-		if (!s->slab->used) {
-			unmap_slab(s->slab);
-			break;
-		}
-		discard(s);
-		set_state(s, SLOT_COLD);
+		else
+			n += give_back(pool, c);
 	}
+}
+
+/* ---- what is idle for long ------------------------------------------------------- */
+
+static size_t end_round(an__stack_pool *pool)
+{
+	size_t warm = 0;
+
+	for (unsigned i = 0; i < CLASS_COUNT; i++) {
+		stack_class *c = &pool->classes[i];
+
+		c->least_warm = c->warm_count;
+		warm += c->warm_count;
+	}
+	pool->in_round = false;
+	return warm;
+}
+
+/* Whole slabs may have gone since least_warm was taken. */
+static void begin_round(an__stack_pool *pool)
+{
+	for (unsigned i = 0; i < CLASS_COUNT; i++) {
+		stack_class *c = &pool->classes[i];
+		size_t idle =
+			c->least_warm < c->warm_count ? c->least_warm : c->warm_count;
+
+		c->due = (idle + 1) / 2;
+	}
+	pool->in_round = true;
+}
+
+enum an__stack_trim an__stack_pool_trim(an__stack_pool *pool)
+{
+	size_t given = 0;
+
+	if (!pool->in_round)
+		begin_round(pool);
+	for (unsigned i = 0; i < CLASS_COUNT; i++) {
+		stack_class *c = &pool->classes[i];
+
+		while (c->due && c->warm_count && given < ROUND_STEP) {
+			size_t n = give_back(pool, c);
+
+			given += n;
+			c->due -= n < c->due ? n : c->due;
+		}
+		if (c->due && c->warm_count)
+			return AN__STACK_TRIM_MORE;
+	}
+	pool->rounds = end_round(pool) > 0;
+	return pool->rounds ? AN__STACK_TRIM_LATER : AN__STACK_TRIM_DONE;
+}
+
+void an__stack_pool_on_idle(an__stack_pool *pool, void (*ask)(void *arg), void *arg)
+{
+	pool->ask = ask;
+	pool->ask_arg = arg;
+}
+
+static void ask_for_rounds(an__stack_pool *pool)
+{
+	pool->rounds = true;
+	end_round(pool);
+	pool->ask(pool->ask_arg);
 }
 
 /* ---- the pool -------------------------------------------------------------------- */
@@ -364,6 +433,15 @@ static void class_init(an__stack_pool *pool, stack_class *c, size_t usable)
 	an__list_init(&c->slabs);
 }
 
+static unsigned hot_limit(const stack_class *c)
+{
+	size_t n = HOT_BYTES / c->stride;
+
+	if (tools_watch())
+		return 0;
+	return n < AN__STACK_HOT ? (unsigned)n : AN__STACK_HOT;
+}
+
 int an__stack_pool_new(size_t default_size, an__stack_pool **ret)
 {
 	an__stack_pool *pool;
@@ -373,14 +451,14 @@ int an__stack_pool_new(size_t default_size, an__stack_pool **ret)
 	pool = an__calloc(1, sizeof(*pool));
 	if (!pool)
 		return -ENOMEM;
-	pthread_once(&probe_once, probe);
 	pool->page = (size_t)sysconf(_SC_PAGESIZE);
 	pool->guard = GUARD_PAGES * pool->page;
-	pool->mprotect_guards = forced_mprotect || !kernel_has_guards;
+	pool->mprotect_guards = an__guard_by_mprotect();
 	class_init(pool, &pool->classes[0],
 		   default_size < STACK_MIN ? STACK_MIN : default_size);
 	for (unsigned i = 1; i < CLASS_COUNT; i++)
 		class_init(pool, &pool->classes[i], (size_t)1 << (CLASS_SHIFT + i - 1));
+	pool->hot.limit = hot_limit(&pool->classes[0]);
 	*ret = pool;
 	return 0;
 }
@@ -393,8 +471,8 @@ an__stack_pool *an__stack_pool_free(an__stack_pool *pool)
 		an__list *slabs = &pool->classes[i].slabs;
 
 		while (!an__list_empty(slabs))
-			unmap_slab(
-				an__container(slabs->next, struct an__stack_slab, node));
+			unmap_slab(pool, an__container(slabs->next, struct an__stack_slab,
+						       node));
 	}
 	free(pool);
 	return NULL;
@@ -413,7 +491,18 @@ static stack_class *class_for(an__stack_pool *pool, size_t size)
 	return c;
 }
 
-int an__stack_acquire(an__stack_pool *pool, size_t size, an__stack **ret)
+static int take_fresh(an__stack_pool *pool, stack_class *c, an__stack **ret)
+{
+	int r = c->fresh ? 0 : map_slab(c);
+
+	if (r == 0)
+		r = open_slot(pool, c, ret);
+	if (r == 0 && c->fresh->opened + 1 == c->fresh->count)
+		c->fresh = NULL;
+	return r;
+}
+
+int an__stack_acquire_slow(an__stack_pool *pool, size_t size, an__stack **ret)
 {
 	stack_class *c = &pool->classes[0];
 	an__stack *s;
@@ -423,21 +512,20 @@ int an__stack_acquire(an__stack_pool *pool, size_t size, an__stack **ret)
 		return -EINVAL;
 	if (size)
 		c = class_for(pool, size);
-	if (!an__list_empty(&c->warm)) {
+	if (c == &pool->classes[0] && pool->hot.count) {
+		*ret = pool->hot.slots[--pool->hot.count];
+		return 0;
+	}
+	if (c->warm_count) {
 		s = an__container(c->warm.next, an__stack, node);
-	} else if (!an__list_empty(&c->cold)) {
+		if (c->warm_count <= c->least_warm)
+			c->least_warm = c->warm_count - 1;
+	} else if (c->cold_count) {
 		s = an__container(c->cold.next, an__stack, node);
 	} else {
-		if (!c->fresh) {
-			r = map_slab(c);
-			if (r < 0)
-				return r;
-		}
-		r = open_slot(pool, c, &s);
+		r = take_fresh(pool, c, &s);
 		if (r < 0)
 			return r;
-		if (c->fresh->opened + 1 == c->fresh->count)
-			c->fresh = NULL;
 	}
 	set_state(s, SLOT_USED);
 	tools_acquired(s);
@@ -445,20 +533,21 @@ int an__stack_acquire(an__stack_pool *pool, size_t size, an__stack **ret)
 	return 0;
 }
 
-an__stack *an__stack_release(an__stack_pool *pool, an__stack *stack)
+an__stack *an__stack_release_slow(an__stack_pool *pool, an__stack *stack)
 {
 	struct an__stack_slab *slab;
 
-	(void)pool;
 	if (!stack)
 		return NULL;
 	slab = stack->slab;
 	tools_released(stack);
 	set_state(stack, SLOT_WARM);
 	if (!slab->used && slab->cold)
-		unmap_slab(slab);
+		unmap_slab(pool, slab);
 	else
-		trim(slab->class);
+		trim_to_low_mark(pool, slab->class);
+	if (!pool->rounds && pool->ask)
+		ask_for_rounds(pool);
 	return NULL;
 }
 
@@ -475,6 +564,8 @@ an__stack_stats an__stack_pool_stats(const an__stack_pool *pool)
 		for (an__list *n = c->slabs.next; n != &c->slabs; n = n->next)
 			st.slabs++;
 	}
+	st.in_use -= pool->hot.count;
+	st.warm += pool->hot.count;
 	return st;
 }
 

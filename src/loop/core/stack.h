@@ -1,10 +1,9 @@
 /* Guarded, pooled stacks for tasks. L1.
  *
  * Stacks are slots of large private anonymous slabs. The pages below a slot's usable
- * part are a guard (MADV_GUARD_INSTALL where the kernel has it: no VMA each; else
- * mprotect, which vm.max_map_count bounds to some 32,000 stacks). A slot that is given
- * back keeps its memory up to a high-water mark. Tops are staggered so that parked
- * stacks do not all fall into the same cache sets.
+ * part are a guard (guard.h). A slot that is given back keeps its memory up to a
+ * high-water mark, and until it has been idle for a while (an__stack_pool_trim). Tops are
+ * staggered so that parked stacks do not all fall into the same cache sets.
  */
 #ifndef AN_LOOP_CORE_STACK_H
 #define AN_LOOP_CORE_STACK_H
@@ -32,12 +31,13 @@
 typedef struct an__stack {
 	char *low; /* lowest usable byte; the guard lies below */
 	char *top; /* behind the highest usable byte, aligned to 64 and staggered */
-	unsigned valgrind_id;
 
 	/* the pool's own */
-	unsigned char state;
 	an__list node; /* on its class's warm or cold list while it is free */
 	struct an__stack_slab *slab;
+	unsigned valgrind_id;
+	unsigned char state;
+	bool may_be_hot; /* of the default size */
 } an__stack;
 
 typedef struct an__stack_pool an__stack_pool;
@@ -50,13 +50,60 @@ int an__stack_pool_new(size_t default_size, an__stack_pool **ret);
 /* All stacks must have been given back. Accepts NULL, returns NULL. */
 an__stack_pool *an__stack_pool_free(an__stack_pool *pool);
 
+/* The stacks of the default size that were released last, newest on top: what
+ * an__stack_pool begins with, so that a task's spawn and end take and leave one without a
+ * call. Nothing is kept here when a tool (ASan, TSan, valgrind) must be told of each
+ * change of owner. */
+#define AN__STACK_HOT 32
+typedef struct an__stack_hot {
+	unsigned count, limit;
+	an__stack *slots[AN__STACK_HOT];
+} an__stack_hot;
+
+int an__stack_acquire_slow(an__stack_pool *pool, size_t size, an__stack **ret);
+an__stack *an__stack_release_slow(an__stack_pool *pool, an__stack *stack);
+
 /* A stack of at least `size` bytes; 0: the default. Other sizes than the default are
  * rounded up to powers of two; the staggering takes up to 1 KiB of either. What the
- * memory holds is undefined. Returns 0; -ENOMEM; -EINVAL above 1 GiB. */
-int an__stack_acquire(an__stack_pool *pool, size_t size, an__stack **ret);
+ * memory holds is undefined. Returns 0; -ENOMEM, also when no more guards can be made;
+ * -EINVAL above 1 GiB. */
+static inline int an__stack_acquire(an__stack_pool *pool, size_t size, an__stack **ret)
+{
+	an__stack_hot *hot = (an__stack_hot *)(void *)pool;
+
+	if (__builtin_expect(size || !hot->count, 0))
+		return an__stack_acquire_slow(pool, size, ret);
+	*ret = hot->slots[--hot->count];
+	return 0;
+}
 
 /* Must run on another stack. Accepts NULL, returns NULL. */
-an__stack *an__stack_release(an__stack_pool *pool, an__stack *stack);
+static inline an__stack *an__stack_release(an__stack_pool *pool, an__stack *stack)
+{
+	an__stack_hot *hot = (an__stack_hot *)(void *)pool;
+
+	if (!stack || !stack->may_be_hot || hot->count >= hot->limit)
+		return an__stack_release_slow(pool, stack);
+	hot->slots[hot->count++] = stack;
+	return NULL;
+}
+
+enum an__stack_trim {
+	AN__STACK_TRIM_MORE,  /* call again soon: the rest of what is due */
+	AN__STACK_TRIM_LATER, /* call again after a while */
+	AN__STACK_TRIM_DONE,  /* nothing is left; the pool will ask again */
+};
+
+/* Gives back the memory of stacks that have been idle: of those that nobody needed since
+ * the last call that did not return MORE, one half, so that what a burst left behind
+ * shrinks by half with each round and is gone after some ten. One call takes some 0.3 ms
+ * at most. The hottest stacks, up to AN__STACK_HOT of the default size, stay. */
+enum an__stack_trim an__stack_pool_trim(an__stack_pool *pool);
+
+/* `ask` is called, from a release, when idle stacks keep memory and trimming has not
+ * begun: an__stack_pool_trim() is to be called after a while, until it returns DONE. It
+ * must not use the pool itself. */
+void an__stack_pool_on_idle(an__stack_pool *pool, void (*ask)(void *arg), void *arg);
 
 /* Whether `address` lies in the guard of the stack: for the overflow report;
  * async-signal-safe. */
@@ -70,9 +117,6 @@ typedef struct an__stack_stats {
 } an__stack_stats;
 
 an__stack_stats an__stack_pool_stats(const an__stack_pool *pool);
-
-/* For tests: guards of pools made from now on by mprotect, as on a kernel before 6.13. */
-void an__stack_force_mprotect(bool force);
 
 /* Installs, once a process, a SIGSEGV/SIGBUS handler on an alternate stack of this
  * thread. On a fault it asks describe(address, buf, cap), which writes the message for

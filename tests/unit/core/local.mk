@@ -19,11 +19,12 @@ tests_unit_core_test_task_CFLAGS = $(TEST_CFLAGS)
 tests_unit_core_test_task_LDADD = $(TEST_LIBS)
 check_PROGRAMS += \
 	tests/unit/core/test-ctx \
-	tests/unit/core/test-stack
+	tests/unit/core/test-stack \
+	tests/unit/core/test-stack-many
 
 tests_unit_core_test_ctx_CFLAGS = $(TEST_CFLAGS) -frounding-math
 tests_unit_core_test_ctx_LDADD = $(TEST_LIBS) -lm
 tests_unit_core_test_stack_CFLAGS = $(TEST_CFLAGS)
 tests_unit_core_test_stack_LDADD = $(TEST_LIBS)
-dist_check_SCRIPTS += tests/unit/core/test-ctx-aarch64.sh
-EXTRA_DIST += tests/support/cross/cmocka.h
+tests_unit_core_test_stack_many_CFLAGS = $(TEST_CFLAGS)
+tests_unit_core_test_stack_many_LDADD = $(TEST_LIBS)

@@ -1,6 +1,7 @@
-/* The stack pool: sizes, reuse, guards, trimming, shortage of memory, the overflow
- * report. */
+/* The stack pool: sizes, reuse, guards, the overflow report. test-stack-many.c is about
+ * numbers and memory. */
 #include "loop/core/ctx.h"
+#include "loop/core/guard.h"
 #include "loop/core/stack.h"
 
 #include <setjmp.h>
@@ -283,9 +284,9 @@ static void an_access_below_a_stack_is_reported_and_kills(void **state)
 static void guards_by_mprotect_do_the_same(void **state)
 {
 	(void)state;
-	an__stack_force_mprotect(true);
+	an__guard_force_mprotect(true);
 	guards_report();
-	an__stack_force_mprotect(false);
+	an__guard_force_mprotect(false);
 }
 
 static void a_runaway_recursion_is_reported_from_the_alternate_stack(void **state)
@@ -335,150 +336,6 @@ static void entering_twice_is_a_misuse_and_leaving_restores(void **state)
 	assert_int_equal(alt_before.ss_flags, alt_after.ss_flags);
 }
 
-/* ---- many, and the way back ------------------------------------------------------ */
-
-static size_t resident(void)
-{
-	unsigned long pages = 0, total;
-	FILE *f = fopen("/proc/self/statm", "r");
-
-	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%lu %lu", &total, &pages), 2);
-	fclose(f);
-	return pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
-static bool kernel_guards(void)
-{
-	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		       -1, 0);
-	bool yes = !madvise(p, 4096, 102);
-
-	munmap(p, 4096);
-	return yes;
-}
-
-static void a_hundred_thousand_stacks_live_at_once(void **state)
-{
-	size_t many = SANITIZED || getenv("AN_TEST_SLOWNESS") ? 2000 : 100000,
-	       before = resident(), each;
-	an__stack **all = calloc(many, sizeof(*all));
-	an__stack_pool *pool;
-
-	(void)state;
-	assert_non_null(all);
-	if (!kernel_guards()) { /* vm.max_map_count stands in the way */
-		free(all);
-		return;
-	}
-	assert_int_equal(an__stack_pool_new(64 * KIB, &pool), 0);
-	for (size_t i = 0; i < many; i++) {
-		assert_int_equal(an__stack_acquire(pool, 0, &all[i]), 0);
-		all[i]->top[-1] = 1;
-	}
-	assert_int_equal(an__stack_pool_stats(pool).in_use, many);
-	each = (resident() - before) / many;
-	if (!SANITIZED && !getenv("AN_TEST_SLOWNESS"))
-		assert_in_range(each, 4096, 5000);
-	for (size_t i = 0; i < many; i++)
-		an__stack_release(pool, all[i]);
-	assert_int_equal(an__stack_pool_stats(pool).in_use, 0);
-	an__stack_pool_free(pool);
-	free(all);
-}
-
-static void idle_memory_above_the_high_water_mark_is_given_back(void **state)
-{
-	const size_t many = 4000;
-	an__stack **all = calloc(many, sizeof(*all));
-	an__stack_pool *pool;
-	an__stack_stats st;
-	size_t full, empty;
-
-	(void)state;
-#ifdef AN__STACK_TSAN
-	free(all); /* each fibre costs it milliseconds */
-	return;
-#endif
-	assert_non_null(all);
-	assert_int_equal(an__stack_pool_new(64 * KIB, &pool), 0);
-	for (size_t i = 0; i < many; i++) {
-		assert_int_equal(an__stack_acquire(pool, 0, &all[i]), 0);
-		memset(all[i]->top - 16 * KIB, 1, 16 * KIB);
-	}
-	full = resident();
-	/* Every fourth stays: slabs can be trimmed, not unmapped. */
-	for (size_t i = 0; i < many; i++)
-		if (i % 4)
-			an__stack_release(pool, all[i]);
-	st = an__stack_pool_stats(pool);
-	assert_int_equal(st.in_use, many / 4);
-	assert_true(st.cold > many / 4);
-	assert_true(st.warm * 80 * KIB <= 65 * MIB);
-	empty = resident();
-	if (!SANITIZED)
-		assert_true(full - empty > 20 * MIB);
-	/* Trimmed stacks are as good as new ones. */
-	for (size_t i = 0; i < many; i++)
-		if (i % 4) {
-			assert_int_equal(an__stack_acquire(pool, 0, &all[i]), 0);
-			memset(all[i]->low, 2, (size_t)(all[i]->top - all[i]->low));
-		}
-	assert_int_equal(an__stack_pool_stats(pool).in_use, many);
-	assert_int_equal(an__stack_pool_stats(pool).cold, 0);
-	st = an__stack_pool_stats(pool);
-	for (size_t i = 0; i < many; i++)
-		an__stack_release(pool, all[i]);
-	/* Whole slabs went. */
-	assert_true(an__stack_pool_stats(pool).slabs < st.slabs);
-	assert_true(an__stack_pool_stats(pool).warm * 80 * KIB <= 65 * MIB);
-	an__stack_pool_free(pool);
-	free(all);
-}
-
-static void acquire_until_nothing_is_left(an__stack_pool *pool)
-{
-	struct rlimit limit;
-	an__stack *s, *first = NULL;
-	size_t n = 0;
-	int r;
-
-	getrlimit(RLIMIT_AS, &limit);
-	limit.rlim_cur = 256 * MIB;
-	setrlimit(RLIMIT_AS, &limit);
-	while (!(r = an__stack_acquire(pool, MIB, &s))) {
-		s->top[-1] = 1;
-		if (!first)
-			first = s;
-		n++;
-	}
-	if (r != -ENOMEM || !n || n > 256)
-		_exit(3);
-	/* The pool works on with what it has. */
-	if (an__stack_pool_stats(pool).in_use != n)
-		_exit(4);
-	an__stack_release(pool, first);
-	if (an__stack_acquire(pool, MIB, &s) || s != first)
-		_exit(5);
-	_exit(42);
-}
-
-static void out_of_memory_is_an_error_and_the_pool_stays_whole(void **state)
-{
-	an__stack_pool *pool;
-	char said[1024];
-	int status;
-
-	(void)state;
-	if (SANITIZED) /* they need address space of their own */
-		return;
-	assert_int_equal(an__stack_pool_new(64 * KIB, &pool), 0);
-	status = in_child(acquire_until_nothing_is_left, pool, said, sizeof(said));
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 42);
-	an__stack_pool_free(pool);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -492,9 +349,6 @@ int main(void)
 			a_runaway_recursion_is_reported_from_the_alternate_stack),
 		cmocka_unit_test(other_faults_are_passed_on_in_silence),
 		cmocka_unit_test(entering_twice_is_a_misuse_and_leaving_restores),
-		cmocka_unit_test(a_hundred_thousand_stacks_live_at_once),
-		cmocka_unit_test(idle_memory_above_the_high_water_mark_is_given_back),
-		cmocka_unit_test(out_of_memory_is_an_error_and_the_pool_stays_whole),
 	};
 
 	alarm(60);
