@@ -1,7 +1,7 @@
 # What a folder or a public header belongs to, and what may use what. Read before the
 # programs of check-layers.sh.
 function layer_of(path) {
-    if (match(path, /(^|\/)loop\/(base|core|sync|io)\//)) {
+    if (match(path, /(^|\/)loop\/(base|core|sync|combine|io)\//)) {
         path = substr(path, RSTART, RLENGTH - 1)
         sub(/.*\//, "", path)
         return path
@@ -23,13 +23,14 @@ BEGIN {
     below["base"] = " "
     below["core"] = " base "
     below["sync"] = " base core "
-    below["io"] = " base core sync "
-    below["log"] = " base core sync io "
-    below["http"] = below["db"] = " base core sync io log "
-    below["ws"] = " base core sync io log http "
+    below["combine"] = " base core sync "
+    below["io"] = " base core sync combine "
+    below["log"] = " base core sync combine io "
+    below["http"] = below["db"] = " base core sync combine io log "
+    below["ws"] = " base core sync combine io log http "
 
     headers = "api.h base error.h base time.h base task.h core loop.h core trace.h core"
-    headers = headers " testing.h core"
+    headers = headers " testing.h core combine.h combine inspect.h core"
     headers = headers " sync.h sync offload.h io net.h io stream.h io tls.h io signal.h io"
     headers = headers " file.h io process.h io log.h log http.h http http_client.h http"
     headers = headers " pg.h db ws.h ws"

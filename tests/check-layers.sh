@@ -1,7 +1,7 @@
 #!/bin/sh
 # Folders are layers, and an include or a call may only point downward:
 #
-#     base < core < sync < io < log < http, db     http < ws
+#     base < core < sync < combine < io < log < http, db     http < ws
 #
 # Programs in examples are written on the public headers alone. Headers of the project are
 # included by whole paths below src.

@@ -4,10 +4,12 @@
 #define ASYNCNET_ASYNCNET_H
 
 #include <asyncnet/api.h>
+#include <asyncnet/combine.h>
 #include <asyncnet/error.h>
 #include <asyncnet/file.h>
 #include <asyncnet/http.h>
 #include <asyncnet/http_client.h>
+#include <asyncnet/inspect.h>
 #include <asyncnet/log.h>
 #include <asyncnet/loop.h>
 #include <asyncnet/net.h>

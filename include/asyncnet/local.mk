@@ -1,10 +1,12 @@
 asyncnetinclude_HEADERS += \
 	%D%/api.h \
 	%D%/asyncnet.h \
+	%D%/combine.h \
 	%D%/error.h \
 	%D%/file.h \
 	%D%/http.h \
 	%D%/http_client.h \
+	%D%/inspect.h \
 	%D%/log.h \
 	%D%/loop.h \
 	%D%/net.h \

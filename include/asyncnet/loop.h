@@ -12,7 +12,7 @@ struct event_base;
 /* The loop of one thread; opaque. */
 typedef struct an_loop an_loop;
 
-/* Of an_run() and an_loop_attach(). */
+/* Of an_run(), an_loop_new() and an_loop_attach(). */
 typedef struct an_loop_opts {
 	/* Bytes of a task's stack; 0: 64 KiB. Address space, not memory. */
 	size_t stack_size;
@@ -23,6 +23,15 @@ typedef struct an_loop_opts {
 	bool no_signals;
 	unsigned offload_threads; /* workers for blocking calls; 0: 4 */
 	unsigned offload_queue;	  /* calls that may wait for a worker; 0: 1024 */
+	/* Debug mode, also switched on by AN_DEBUG=1 in the environment: steps that hold
+	 * the loop up are reported, misuse that could not be told otherwise ends the
+	 * program with an explanation (inspect.h). Costs some 100 ns a switch. */
+	bool debug;
+	an_duration slow_step; /* what debug mode reports as slow; 0: 100 ms */
+	/* Have this signal write all tasks to stderr, as an_dump_tasks() does; 0: none. */
+	int dump_signal;
+	/* Not 0: ready tasks run in an order drawn from this seed (testing.h). */
+	uint64_t seed;
 } an_loop_opts;
 
 /* Makes a loop, runs fn(arg) as its main task, cancels and awaits what is left, frees the
@@ -33,6 +42,49 @@ AN_API int an_run(an_task_fn fn, void *arg, const an_loop_opts *opts);
 
 /* The loop of this thread, or NULL. Borrowed. */
 AN_API an_loop *an_loop_current(void);
+
+/* ---- loops made by hand ------------------------------------------------------------ */
+
+/* Makes a loop and has it be the thread's. For programs that run several pieces of work on
+ * one loop with code of their own in between; an_run() is this, one main task, and
+ * an_loop_free(). From outside a task, an_spawn(), an_call_soon() and the like work on
+ * it. SIGINT is left alone. `opts` may be NULL. Never suspends.
+ * Returns 0; AN_ERR_MISUSE when the thread has a loop; -ENOMEM and other errors of the
+ * set-up. */
+AN_API int an_loop_new(const an_loop_opts *opts, an_loop **ret);
+
+/* Runs the loop until `task` has ended; others that are not done then stay as they are
+ * for the next run. Blocks the thread; not to be called from a task or a callback.
+ * On 0 the handle is consumed, and *ret_result (may be NULL) is what the task returned.
+ * Returns 0; AN_ERR_CLOSED when an_loop_stop() came first; AN_ERR_STUCK when nothing can
+ * wake the task any more; AN_ERR_MISUSE inside the running loop, or for an attached loop,
+ * or a task of another one; -EBUSY when another task joins it. */
+AN_API int an_loop_run_until(an_loop *loop, an_task *task, int *ret_result);
+
+/* Runs the loop until an_loop_stop(). Blocks as above. Returns 0; AN_ERR_MISUSE likewise;
+ * AN_ERR_STUCK with a virtual clock, when nothing can happen any more. */
+AN_API int an_loop_run(an_loop *loop);
+
+/* Has the run end after the current turn; before one, has the next run do one turn. From a
+ * task or a callback of the loop; an_post() it from other threads. No effect on an_run()
+ * and attached loops. Never suspends. */
+AN_API void an_loop_stop(an_loop *loop);
+
+/* Cancels and awaits what is left, reports what fails in that, and frees the loop. Accepts
+ * NULL. Returns NULL; `loop`, which lives on, when called from a task or a callback of
+ * it. */
+AN_API an_loop *an_loop_free(an_loop *loop);
+
+/* After fork(), in the child: gives up the parent's loop, without running any of its tasks
+ * or freeing what they own, so that the child can an_run() one of its own. Descriptors
+ * that the loop itself had open are closed; sockets and files of the parent's objects
+ * stay open until exec() or exit. Until it is called, calls that need a loop say
+ * AN_ERR_NO_TASK in the child; the parent is not disturbed in any case. A child that calls
+ * exec() or _exit() needs none of this. Never suspends. No effect where no loop was
+ * running, nor in the parent. */
+AN_API void an_after_fork_child(void);
+
+/* ---- in a loop of somebody else's -------------------------------------------------- */
 
 /* Attaches a loop to a base that the caller dispatches itself: tasks, timers and streams
  * of this thread then run inside event_base_dispatch(). `base` is borrowed and must

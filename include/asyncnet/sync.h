@@ -73,6 +73,38 @@ AN_API int an_semaphore_release(an_semaphore *s);
 /* How many permits are free. */
 AN_API size_t an_semaphore_value(const an_semaphore *s);
 
+/* ---- read-write lock --------------------------------------------------------------- */
+
+/* Held by one writer or by any number of readers. Strictly first come, first served: a
+ * reader that comes behind a waiting writer waits, so neither side starves. Readers that
+ * wait side by side get in together. Fields are private. */
+typedef struct an_rwlock {
+	an__waiters waiters; /* readers and writers in the order they came */
+	an_task *writer;
+	size_t readers;
+} an_rwlock;
+
+/* One that nobody holds. */
+#define AN_RWLOCK_INIT { { 0, 0 }, 0, 0 }
+AN_API void an_rwlock_init(an_rwlock *l);
+
+/* Takes it for reading, waiting for its turn. A task may hold it for reading more than
+ * once, but must not ask again while a writer may be waiting: that would wait for itself.
+ * Returns 0; -ECANCELED; -EDEADLK when the caller holds it for writing. */
+AN_API AN_SUSPENDS int an_rwlock_read(an_rwlock *l);
+
+/* Takes it for writing, waiting for its turn. Returns 0; -ECANCELED; -EDEADLK when the
+ * caller holds it for writing. */
+AN_API AN_SUSPENDS int an_rwlock_write(an_rwlock *l);
+
+/* The same if that needs no waiting. Return 0; -EBUSY; AN_ERR_NO_TASK. Never suspend. */
+AN_API int an_rwlock_tryread(an_rwlock *l);
+AN_API int an_rwlock_trywrite(an_rwlock *l);
+
+/* Gives up what the caller holds and lets in whoever is first. Never suspends. Returns 0;
+ * -EPERM when nobody holds it, or a writer that is not the caller. */
+AN_API int an_rwlock_unlock(an_rwlock *l);
+
 /* ---- event ------------------------------------------------------------------------- */
 
 /* A flag that tasks wait for. Fields are private. */
@@ -160,12 +192,35 @@ AN_API bool an_barrier_broken(const an_barrier *b);
 /* As a capacity: no limit. */
 #define AN_QUEUE_UNBOUNDED SIZE_MAX
 
+/* In which order items come out. Waiting getters and putters are served first come, first
+ * served in any case. */
+typedef enum an_queue_order {
+	AN_QUEUE_FIFO, /* the oldest first */
+	AN_QUEUE_LIFO, /* the newest first */
+	AN_QUEUE_PRIORITY, /* the least first by `compare`; of equal ones the oldest */
+} an_queue_order;
+
+/* Of an_queue_init_with(). */
+typedef struct an_queue_opts {
+	size_t capacity; /* as of an_queue_init() */
+	an_queue_order order;
+	/* For AN_QUEUE_PRIORITY: less than, equal to, or greater than 0, as qsort()'s, on
+	 * the items themselves. Must not suspend nor use the queue. */
+	int (*compare)(const void *a, const void *b);
+} an_queue_opts;
+
 /* A queue of pointers. Fields are private. */
 typedef struct an_queue {
 	an__waiters getters, putters, joiners;
-	void **ring;
+	union {
+		void **ring;
+		struct an__queue_entry *heap; /* a priority queue's */
+	};
 	size_t room, head, count; /* the ring: allocated, first, used */
 	size_t capacity, unfinished;
+	int (*compare)(const void *a, const void *b);
+	uint64_t serial; /* keeps equal priorities in order */
+	an_queue_order order;
 	bool closed;
 } an_queue;
 
@@ -173,6 +228,10 @@ typedef struct an_queue {
  * to getter directly (a rendezvous); AN_QUEUE_UNBOUNDED has no limit. Never suspends;
  * memory is taken as the queue fills. */
 AN_API void an_queue_init(an_queue *q, size_t capacity);
+
+/* The same with an order. A capacity of 0 is a rendezvous in any order. Never suspends.
+ * Returns 0; -EINVAL for a priority queue without `compare`, or an unknown order. */
+AN_API int an_queue_init_with(an_queue *q, const an_queue_opts *opts);
 
 /* Frees the queue's memory. The items in it are not touched: take them out first. No task
  * may be waiting. */
@@ -186,7 +245,7 @@ AN_API AN_SUSPENDS int an_queue_put(an_queue *q, void *item);
  * suspends. */
 AN_API int an_queue_tryput(an_queue *q, void *item);
 
-/* Takes the oldest item, waiting for one. A closed queue is drained first.
+/* Takes the first item, waiting for one. A closed queue is drained first.
  * Returns 0; -ECANCELED (nothing was taken); AN_ERR_CLOSED when closed and empty. */
 AN_API AN_SUSPENDS int an_queue_get(an_queue *q, void **ret_item);
 
@@ -198,6 +257,13 @@ AN_API int an_queue_tryget(an_queue *q, void **ret_item);
  * there. */
 AN_API void an_queue_close(an_queue *q);
 
+/* Closes it and drops what is in it: the first item is given to `drop` (may be NULL) with
+ * `arg`, then the next, and each counts as dealt with. Gets fail with AN_ERR_CLOSED at
+ * once, and an_queue_join() waits only for items that had been taken. Never suspends;
+ * neither must `drop`, nor use the queue. */
+AN_API void an_queue_close_now(an_queue *q, void (*drop)(void *arg, void *item),
+			       void *arg);
+
 /* One item that was taken has been dealt with. Returns 0; AN_ERR_MISUSE when called more
  * often than items were put. Never suspends. */
 AN_API int an_queue_task_done(an_queue *q);
@@ -207,6 +273,45 @@ AN_API AN_SUSPENDS int an_queue_join(an_queue *q);
 
 /* How many items lie in it. */
 AN_API size_t an_queue_count(const an_queue *q);
+
+/* ---- thread queue ------------------------------------------------------------------ */
+
+/* A bounded FIFO of pointers between threads: tasks of any loop suspend in it, and threads
+ * without a loop block in it. Opaque; counted, since nobody can know who leaves last. */
+typedef struct an_thread_queue an_thread_queue;
+
+/* Makes one. `capacity`: how many items may lie in it, at least 1; AN_QUEUE_UNBOUNDED has
+ * no limit. The caller has the only reference. Never suspends. Returns 0; -ENOMEM;
+ * -EINVAL for 0. */
+AN_API int an_thread_queue_new(size_t capacity, an_thread_queue **ret);
+
+/* Another reference, for another thread. Any thread. Never suspends. Returns q. */
+AN_API an_thread_queue *an_thread_queue_ref(an_thread_queue *q);
+
+/* Gives a reference back; the last one frees the queue, not the items in it: take them
+ * out first. Accepts NULL. Returns NULL. Any thread. Never suspends. */
+AN_API an_thread_queue *an_thread_queue_unref(an_thread_queue *q);
+
+/* Puts an item, waiting for room: in a task it suspends, in a thread without a loop it
+ * blocks. First come, first served over all threads. On a loop's thread outside a task it
+ * is AN_ERR_NO_TASK: use an_thread_queue_tryput().
+ * Returns 0; -ECANCELED (it was not put; tasks alone); AN_ERR_CLOSED; -ENOMEM. */
+AN_API AN_SUSPENDS int an_thread_queue_put(an_thread_queue *q, void *item);
+
+/* Takes the oldest item, waiting for one, as above. A closed queue is drained first. An
+ * item that was handed to a task is kept even when the task is cancelled meanwhile.
+ * Returns 0; -ECANCELED (nothing was taken); AN_ERR_CLOSED when closed and empty. */
+AN_API AN_SUSPENDS int an_thread_queue_get(an_thread_queue *q, void **ret_item);
+
+/* The same if that needs no waiting, from any thread, in a task or not. Never suspend,
+ * never block for longer than a few instructions. Return 0; -EAGAIN; AN_ERR_CLOSED;
+ * -ENOMEM. */
+AN_API int an_thread_queue_tryput(an_thread_queue *q, void *item);
+AN_API int an_thread_queue_tryget(an_thread_queue *q, void **ret_item);
+
+/* Closes it for puts: waiting ones fail with AN_ERR_CLOSED; gets drain what is there. Any
+ * thread. Never suspends. */
+AN_API void an_thread_queue_close(an_thread_queue *q);
 
 AN_END_DECLS
 

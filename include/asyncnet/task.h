@@ -10,7 +10,7 @@
  * every suspending call in it returns -ECANCELED at once and does nothing. What was
  * granted before the cancellation (a mutex handed over, an item delivered) succeeds, and
  * the cancellation is seen at the next suspending call: -ECANCELED always means "it did
- * not happen".
+ * not happen". Where asyncio's outcome differs for that reason, the call says so.
  *
  * The struct bodies below are public so that they can lie on the caller's stack; their
  * fields are private.
@@ -43,6 +43,10 @@ typedef int (*an_task_fn)(void *arg);
 typedef struct an_task_opts {
 	const char *name;  /* copied, cut at 31 bytes; NULL: "task-N" */
 	size_t stack_size; /* bytes, rounded up to a class; 0: the loop's default */
+	/* Runs inside the spawning call up to its first wait, and only then does the
+	 * caller go on; nobody else runs in between. The child must not need what the
+	 * spawning call is yet to return. No effect outside a task. */
+	bool eager;
 } an_task_opts;
 
 /* Makes a task that will run fn(arg) when the loop next gets to it. Never suspends. `arg`
@@ -54,7 +58,9 @@ typedef struct an_task_opts {
  * loop. */
 AN_API int an_spawn(an_task_fn fn, void *arg, const an_task_opts *opts, an_task **ret);
 
-/* Waits until `task` has ended. Suspends.
+/* Waits until `task` has ended. Suspends. Unlike asyncio's await of a task, it leaves the
+ * task alone when the caller is cancelled, as an asyncio.shield() would: an_wait_for()
+ * and an_gather() (combine.h) pass a cancellation on.
  * On 0 the handle is consumed, and *ret_result (may be NULL) is what the task returned,
  * or -ECANCELED if it was cancelled before its first step. On failure the handle is still
  * yours.
@@ -67,9 +73,11 @@ AN_API AN_SUSPENDS int an_join(an_task *task, int *ret_result);
 AN_API an_task *an_detach(an_task *task);
 
 /* Asks a task to end: cancels its root scope and counts the request. Never suspends; the
- * task sees it at its next suspending call, or never starts if it has not run yet.
- * No effect on a task that has ended. Accepts NULL. */
-AN_API void an_cancel(an_task *task);
+ * task sees it at its next suspending call, or never starts if it has not run yet. A task
+ * that returns without having met it keeps its result (asyncio would count it as
+ * cancelled, and lose that). Accepts NULL.
+ * Returns whether the task was asked: false when it has ended. */
+AN_API bool an_cancel(an_task *task);
 
 /* How many an_cancel() requests the current task has had, less those taken back. */
 AN_API int an_cancelling(void);
@@ -84,8 +92,46 @@ AN_API an_task *an_current(void);
 /* Whether the task has ended. */
 AN_API bool an_done(const an_task *task);
 
+/* What an ended task returned, without consuming the handle. A failure that was looked at
+ * is not reported as one that nobody joined. Never suspends.
+ * Returns 0; -EAGAIN while it runs. */
+AN_API int an_task_result(an_task *task, int *ret_result);
+
+/* Whether the task has ended with -ECANCELED because it was asked to. */
+AN_API bool an_task_cancelled(const an_task *task);
+
 /* The task's name. Borrowed for as long as the task lives. */
 AN_API const char *an_task_name(const an_task *task);
+
+/* Has fn(arg, result) called when the task ends: once, before its joiner runs, in the
+ * order of the calls; at once when it has ended already. fn must not suspend
+ * (AN_ERR_NO_TASK). Never suspends. Returns 0; -ENOMEM. */
+AN_API int an_task_on_done(an_task *task, void (*fn)(void *arg, int result), void *arg);
+
+/* Takes back the oldest an_task_on_done() with this fn and arg. Returns whether there was
+ * one: false when it has been called. Never suspends. */
+AN_API bool an_task_off_done(an_task *task, void (*fn)(void *arg, int result), void *arg);
+
+/* ---- task-local variables ---------------------------------------------------------- */
+
+/* A variable of which each task has its own value: a request's id, a user, a deadline for
+ * the log. A child sees what its parent had when it was spawned; what either sets later
+ * the other does not see. The struct is static: its address is the variable. */
+typedef struct an_local {
+	const char *name; /* for debuggers */
+	/* Called, when no task can see a value any more, for values that are not NULL.
+	 * Must not suspend. NULL: values are borrowed, and must outlive all tasks that
+	 * see them. */
+	void (*release)(void *value);
+} an_local;
+
+/* Sets the variable for the current task. Never suspends. The value is the library's on
+ * success. Returns 0; -ENOMEM; AN_ERR_NO_TASK outside a task. */
+AN_API int an_local_set(const an_local *variable, void *value);
+
+/* The current task's value; NULL when neither it nor its ancestors set one, and outside a
+ * task. Borrowed until it is set anew. Never suspends. */
+AN_API void *an_local_get(const an_local *variable);
 
 /* ---- suspending -------------------------------------------------------------------- */
 
@@ -168,7 +214,15 @@ typedef struct an_group {
 	size_t count;
 	struct an__waiter *waiter; /* of the body, in an_group_end() */
 	int error;
+	struct an_group_error *errors;
+	size_t error_room, error_count;
 } an_group;
+
+/* One failure in a group. */
+typedef struct an_group_error {
+	int code;
+	char task[32]; /* the child's name; "" for an_group_fail() */
+} an_group_error;
 
 /* Opens the group in the current task. Never suspends. */
 AN_API void an_group_begin(an_group *g);
@@ -183,6 +237,16 @@ AN_API int an_group_spawn(an_group *g, an_task_fn fn, void *arg);
 /* The same with a name or a stack size. */
 AN_API int an_group_spawn_with(an_group *g, an_task_fn fn, void *arg,
 			       const an_task_opts *opts);
+
+/* Has every error of the group written down, in the order in which they came, and not
+ * only the first: those of siblings that failed while they were being cancelled, and of
+ * the body. `errors` has room for `room` of them, is the caller's and must live until the
+ * end. To be called before the first failure. Never suspends. */
+AN_API void an_group_collect(an_group *g, an_group_error *errors, size_t room);
+
+/* How many errors there were, which may be more than there was room for; valid after the
+ * end, too. */
+AN_API size_t an_group_error_count(const an_group *g);
 
 /* Cancels the children and the body. Without an error of a child the group's end returns
  * 0. Never suspends. */

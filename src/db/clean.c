@@ -18,6 +18,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+static const an__wait_kind for_reset = { .what = "a database connection to be reset" };
+
 /* PQcancel() hangs as long as the server's postmaster does. Few may, so that workers are
  * left for others. */
 #define CANCELS_MAX 2
@@ -151,7 +153,7 @@ static int wait_drained(an_pg_conn *c, an_duration deadline)
 	if (!c->x.running)
 		return 0;
 	c->drained = &w;
-	r = an__wait_until(&w, NULL, deadline);
+	r = an__wait_until(&w, NULL, deadline, &for_reset);
 	c->drained = NULL;
 	return c->x.running ? r : 0;
 }

@@ -19,6 +19,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static const an__wait_kind for_reset = { .what = "a database connection to be reset" };
+static const an__wait_kind for_result = { .what = "a query" };
+
 /* How long the server may take to close its side before it is taken for gone. */
 #define CLOSE_GRACE (1 * AN_SECOND)
 
@@ -510,7 +513,7 @@ int an__pg_call_begin(an_pg_conn *c)
 	int r = an__wait_check();
 
 	while (!r && is_open(c) && c->cleaning)
-		r = an__wait(&w, &c->clean);
+		r = an__wait(&w, &c->clean, &for_reset);
 	if (r < 0) {
 		an__pg_error_set(&c->error, r, AN_PG_SENT_NO, "", an_strerror(r));
 		return r;
@@ -570,7 +573,7 @@ int an__pg_exchange_wait_kept(an_pg_conn *c)
 	if (!c->x.running || c->x.paused)
 		return c->x.error;
 	c->x.waiter = &w;
-	r = an__wait(&w, NULL);
+	r = an__wait(&w, NULL, &for_result);
 	c->x.waiter = NULL;
 	/* What arrived in the same turn as a cancellation has happened. */
 	if (r < 0 && (!c->x.running || c->x.paused))

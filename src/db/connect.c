@@ -14,6 +14,8 @@
 #include <netdb.h>
 #include <string.h>
 
+static const an__wait_kind for_connection = { .what = "a database connection" };
+
 static void on_ready(evutil_socket_t fd, short events, void *arg);
 
 static void connected(an_pg_conn *c, int result)
@@ -112,7 +114,8 @@ static int attempt(an_pg_conn *c, const an__pg_target *target, const char *addre
 	an__turn_hook_init(&c->start, start);
 	event_assign(&c->read, an_loop_base(c->loop), -1, 0, on_ready, c);
 	an__loop_at_turn_end(c->loop, &c->start);
-	r = an__wait_until(&w, NULL, an_now() + c->settings->opts.connect_timeout);
+	r = an__wait_until(&w, NULL, an_now() + c->settings->opts.connect_timeout,
+			   &for_connection);
 	c->connecting = NULL;
 	c->address = NULL;
 	if (c->state == AN__PG_READY)

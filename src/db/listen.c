@@ -17,6 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const an__wait_kind for_notification = { .what = "a notification" };
+static const an__wait_kind for_activity = { .what = "a database server to speak" };
+
 /* How long the server may take to answer a ping or a LISTEN. */
 #define ANSWER_LIMIT (10 * AN_SECOND)
 
@@ -116,7 +119,7 @@ int an_pg_listener_next(an_pg_listener *l, an_pg_notification *ret)
 	free(l->current);
 	l->current = NULL;
 	if (an__list_empty(&l->queue)) {
-		r = an__wait(&w, &l->readers);
+		r = an__wait(&w, &l->readers, &for_notification);
 		if (r < 0)
 			return r;
 	}
@@ -201,7 +204,8 @@ static int watch(an_pg_listener *l)
 
 		if (l->opts.ping != AN_FOREVER)
 			until = an_now() + l->opts.ping;
-		r = an__wait_until(&w, &l->conn->activity, until);
+		r = an__wait_until(&w, &l->conn->activity, until,
+				   &for_activity);
 		if (r == -ETIMEDOUT)
 			r = ping(l->conn);
 	}

@@ -32,6 +32,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const an__wait_kind for_permit = { .what = "a connection of a pool" };
+static const an__wait_kind for_last = { .what = "the last connection of a pool" };
+
 enum place { IDLE, LENT, CLEANING, CLOSING, PLACES };
 
 typedef struct connector {
@@ -238,7 +241,8 @@ static int wait_for_turn(an_pg_pool *p, an_pg_conn **ret)
 	}
 	p->stats.acquire_waits++;
 	p->refs++;
-	r = an__wait_with(&c.waiter, &p->waiters, AN_FOREVER, waiter_cancelled);
+	r = an__wait_with(&c.waiter, &p->waiters, AN_FOREVER, waiter_cancelled,
+			  &for_permit);
 	p->stats.acquire_waited += an_now() - began;
 	pool_unref(p);
 	if (!r)
@@ -671,7 +675,7 @@ int an_pg_pool_shutdown(an_pg_pool *p)
 		shut(p);
 	if (!total(p))
 		return 0;
-	return an__wait(&w, &p->empty);
+	return an__wait(&w, &p->empty, &for_last);
 }
 
 /* Connections in CLEANING and CLOSING, and connectors: their tasks and events are no

@@ -16,6 +16,9 @@
 #include <string.h>
 #include <time.h>
 
+static const an__wait_kind for_room = { .what = "room for a connection" };
+static const an__wait_kind for_connections = { .what = "the last connection" };
+
 #define OUT_OF_MEMORY_PAUSE (100 * AN_MILLISECOND)
 
 /* ---- making ------------------------------------------------------------------------ */
@@ -170,7 +173,7 @@ static int accept_loop(an__http_serving *v)
 		if (srv->stats.connections >= srv->opts.max_connections) {
 			an__waiter w;
 
-			r = an__wait(&w, &srv->room);
+			r = an__wait(&w, &srv->room, &for_room);
 			continue;
 		}
 		r = an_accept(v->listener, &stream);
@@ -207,7 +210,7 @@ static void drain(an__http_serving *v)
 	while (r == 0 && v->count) {
 		an__waiter w;
 
-		r = an__wait(&w, &v->gone);
+		r = an__wait(&w, &v->gone, &for_connections);
 	}
 	an_ignore(an_timeout_end(&limit, r));
 }

@@ -22,6 +22,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+static const an__wait_kind for_lines = { .what = "lines to write" };
+static const an__wait_kind for_flush = { .what = "a flush of the log" };
+static const an__wait_kind for_stop = { .what = "the end of the log" };
+
 /* After a failed write. */
 #define PAUSE_MIN (50 * AN_MILLISECOND)
 #define PAUSE_MAX (5 * AN_SECOND)
@@ -134,7 +138,7 @@ static int park(an__log_lane *lane, enum lane_state state, an_duration deadline)
 	int r;
 
 	set_state(lane, state);
-	r = an__wait_until(&lane->waiter, NULL, deadline);
+	r = an__wait_until(&lane->waiter, NULL, deadline, &for_lines);
 	return r == -ETIMEDOUT ? 0 : r;
 }
 
@@ -413,7 +417,7 @@ int an__log_lane_flush(an__log_lane *lane)
 	f.target = an__log_ring_tail(&lane->source->ring);
 	lane->urgent = true;
 	kick(lane);
-	return an__wait(&f.waiter, &lane->flushers);
+	return an__wait(&f.waiter, &lane->flushers, &for_flush);
 }
 
 int an__log_lane_stop(an__log_lane *lane)
@@ -422,5 +426,5 @@ int an__log_lane_stop(an__log_lane *lane)
 
 	lane->stop = true;
 	kick(lane);
-	return an__wait(&waiter, &lane->stoppers);
+	return an__wait(&waiter, &lane->stoppers, &for_stop);
 }

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const an__wait_kind for_close = { .what = "a close handshake" };
+
 #define CLOSE_LIMIT (10 * AN_SECOND)
 
 /* Bytes of the stream's input that are dropped at a time. */
@@ -28,7 +30,7 @@ static int await_end(an_ws *ws)
 
 	while (!ws->ended) {
 		if (ws->receiving) {
-			r = an__wait(&w, &ws->enders);
+			r = an__wait(&w, &ws->enders, &for_close);
 		} else {
 			ws->receiving = true;
 			r = an__ws_receive(ws, &dropped);

@@ -12,6 +12,8 @@
 #include <asyncnet/error.h>
 #include <errno.h>
 
+static const an__wait_kind for_pong = { .what = "a pong" };
+
 #define INTERVAL (20 * AN_SECOND)
 #define TIMEOUT (20 * AN_SECOND)
 
@@ -186,7 +188,7 @@ int an_ws_ping(an_ws *ws, an_duration *ret_rtt)
 		return r;
 	p.number = ws->ping_number;
 	p.sent = ws->ping_sent;
-	r = an__wait(&p.waiter, &ws->pingers);
+	r = an__wait(&p.waiter, &ws->pingers, &for_pong);
 	if (r == 0 && ret_rtt)
 		*ret_rtt = p.took;
 	return r;

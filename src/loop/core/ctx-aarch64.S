@@ -1,122 +1,23 @@
-/* The stack switch for aarch64 (AAPCS64). L1. The frame is described in ctx.h.
- *
- * Callee-saved are x19 to x30, the low halves of v8 to v15, and the control bits of
- * fpcr.
- *
- * It ends with ret for the reason given in ctx-x86_64.S, and because a br would need a
- * landing pad behind each call where the code is built for BTI.
- */
+/* Where a fresh stack begins (aarch64, AAPCS64). L1; see ctx.h. */
 #include "loop/core/ctx.h"
 
 #if defined(__aarch64__) && !defined(AN_CONTEXT_UCONTEXT)
 
-#define BTI_C hint #34
 #define BTI_J hint #36
 
 	.text
-	.globl an__ctx_switch
-	.hidden an__ctx_switch
-	.type an__ctx_switch, %function
-	.p2align 4
-an__ctx_switch: /* x0: from, x1: to */
-	.cfi_startproc
-	BTI_C
-	sub sp, sp, #AN__CTX_FRAME_AARCH64
-	.cfi_adjust_cfa_offset AN__CTX_FRAME_AARCH64
-	stp x19, x20, [sp, #0]
-	stp x21, x22, [sp, #16]
-	stp x23, x24, [sp, #32]
-	stp x25, x26, [sp, #48]
-	stp x27, x28, [sp, #64]
-	stp x29, x30, [sp, #80]
-	stp d8, d9, [sp, #96]
-	stp d10, d11, [sp, #112]
-	stp d12, d13, [sp, #128]
-	stp d14, d15, [sp, #144]
-	.cfi_rel_offset x19, 0
-	.cfi_rel_offset x20, 8
-	.cfi_rel_offset x21, 16
-	.cfi_rel_offset x22, 24
-	.cfi_rel_offset x23, 32
-	.cfi_rel_offset x24, 40
-	.cfi_rel_offset x25, 48
-	.cfi_rel_offset x26, 56
-	.cfi_rel_offset x27, 64
-	.cfi_rel_offset x28, 72
-	.cfi_rel_offset x29, 80
-	.cfi_rel_offset x30, 88
-	.cfi_rel_offset d8, 96
-	.cfi_rel_offset d9, 104
-	.cfi_rel_offset d10, 112
-	.cfi_rel_offset d11, 120
-	.cfi_rel_offset d12, 128
-	.cfi_rel_offset d13, 136
-	.cfi_rel_offset d14, 144
-	.cfi_rel_offset d15, 152
-	mrs x9, fpcr
-	str x9, [sp, #160]
-
-	/* Both stacks have the same frame here, so the CFI holds for either. */
-	mov x10, sp
-	str x10, [x0]
-	ldr x10, [x1]
-	mov sp, x10
-
-	/* Writing fpcr is slow and seldom needed. */
-	ldr x10, [sp, #160]
-	cmp x9, x10
-	b.eq 1f
-	msr fpcr, x10
-1:	ldp d8, d9, [sp, #96]
-	ldp d10, d11, [sp, #112]
-	ldp d12, d13, [sp, #128]
-	ldp d14, d15, [sp, #144]
-	ldp x19, x20, [sp, #0]
-	ldp x21, x22, [sp, #16]
-	ldp x23, x24, [sp, #32]
-	ldp x25, x26, [sp, #48]
-	ldp x27, x28, [sp, #64]
-	ldp x29, x30, [sp, #80]
-	add sp, sp, #AN__CTX_FRAME_AARCH64
-	.cfi_def_cfa sp, 0
-	.cfi_restore x19
-	.cfi_restore x20
-	.cfi_restore x21
-	.cfi_restore x22
-	.cfi_restore x23
-	.cfi_restore x24
-	.cfi_restore x25
-	.cfi_restore x26
-	.cfi_restore x27
-	.cfi_restore x28
-	.cfi_restore x29
-	.cfi_restore x30
-	.cfi_restore d8
-	.cfi_restore d9
-	.cfi_restore d10
-	.cfi_restore d11
-	.cfi_restore d12
-	.cfi_restore d13
-	.cfi_restore d14
-	.cfi_restore d15
-	ret
-	.cfi_endproc
-	.size an__ctx_switch, . - an__ctx_switch
-
-	/* Where a fresh stack begins: x19 is its entry, x20 the argument. It has no
-	 * caller. */
 	.globl an__ctx_start
 	.hidden an__ctx_start
 	.type an__ctx_start, %function
 	.p2align 4
-an__ctx_start:
+an__ctx_start: /* at the stack pointer: the argument, the entry, two zeros */
 	.cfi_startproc
 	.cfi_undefined x30
 	BTI_J
-	mov x0, x20
+	ldp x0, x9, [sp], #16
 	mov x29, #0
 	mov x30, #0
-	blr x19
+	blr x9
 	brk #1
 	.cfi_endproc
 	.size an__ctx_start, . - an__ctx_start

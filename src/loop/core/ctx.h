@@ -1,14 +1,26 @@
 /* The stack switch, and nothing else. L1.
  *
- * A context is a stack pointer: everything else that a switch must keep lies on the
- * stack it points to. x86-64 and aarch64 have an assembly switch (ctx-x86_64.S,
- * ctx-aarch64.S); elsewhere, and with --with-context=ucontext, swapcontext does it.
+ * A context is what a switch must keep besides the stack's memory: where the stack is and
+ * where to go on. x86-64 and aarch64 have a switch of their own below; elsewhere, and with
+ * --with-context=ucontext, swapcontext does it.
  *
- * What lies at the stack pointer of a parked or fresh context, for debuggers (8 bytes
- * each):
- *   x86-64   mxcsr and x87 control word, r15, r14, r13, r12, rbx, rbp, rip
- *   aarch64  x19..x28, x29, x30 (the pc), d8..d15, fpcr, unused; the frame is 176 bytes
- * Both carry CFI; the outermost frame has no caller, so that a backtrace ends there.
+ * The switch is inlined, and calls every callee-saved register clobbered: the compiler
+ * then keeps on the stack what it still needs, which next to a switch is little, and
+ * there is no call and no return that the processor could mispredict. The jump at its
+ * end is always to the same few places, so it is predicted, too. What the compiler must
+ * not be told is clobbered (the frame pointer) is kept in the context.
+ *
+ * So is the floating-point environment that <fenv.h> sets: the rounding mode and the
+ * exceptions that trap. On x86-64 both units have a word for it, and fenv.h always changes
+ * both, so the x87's, which is cheap to read, stands for the two. What intrinsics set in
+ * mxcsr alone (flushing denormals to zero) is the thread's, for all its tasks: saving
+ * that word, too, would make a yield a third dearer (stmxcsr waits for all before it).
+ *
+ * A debugger or an unwinder finds a parked context by its sp, pc and fp; the function
+ * around pc carries ordinary CFI. Below sp lies the red zone of that function (x86-64):
+ * who borrows a parked stack must leave 128 bytes alone.
+ *
+ * No mark of shadow stacks (SHSTK) is set: a switch does not exchange those.
  */
 #ifndef AN_LOOP_CORE_CTX_H
 #define AN_LOOP_CORE_CTX_H
@@ -24,37 +36,188 @@
 #define AN_CONTEXT_UCONTEXT 1
 #endif
 
-#define AN__CTX_FRAME_X86_64 64
-#define AN__CTX_FRAME_AARCH64 176
-
 #ifndef __ASSEMBLER__
 
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct an__ctx an__ctx;
 
 /* Prepares a stack so that the first switch to it calls entry(arg) on it. `low` is the
  * lowest usable byte and `top` the one behind the highest, aligned to 16. The caller's
- * floating-point control words are the new context's. entry must never return. */
-void an__ctx_make(an__ctx *ctx, void *low, void *top, void (*entry)(void *arg),
-		  void *arg);
+ * floating-point environment is the new context's. entry must never return. */
+static inline void an__ctx_make(an__ctx *ctx, void *low, void *top,
+				void (*entry)(void *arg), void *arg);
 
 /* Saves the running context in *from and goes on with *to. Keeps the callee-saved
- * registers and the floating-point control words. */
-void an__ctx_switch(an__ctx *from, an__ctx *to);
+ * registers and the floating-point environment. */
+static inline void an__ctx_switch(an__ctx *from, an__ctx *to);
+
+/* The stack pointer of a context that is not running, or NULL where it is not known. */
+static inline void *an__ctx_sp(const an__ctx *ctx);
 
 #ifdef AN_CONTEXT_UCONTEXT
+
 #include <ucontext.h>
+
 struct an__ctx {
 	ucontext_t uc;
 	void (*entry)(void *arg);
 	void *arg;
 };
+
+void an__ctx_make_ucontext(an__ctx *ctx, void *low, void *top, void (*entry)(void *arg),
+			   void *arg);
+
+static inline void an__ctx_make(an__ctx *ctx, void *low, void *top,
+				void (*entry)(void *arg), void *arg)
+{
+	an__ctx_make_ucontext(ctx, low, top, entry, arg);
+}
+
+static inline void an__ctx_switch(an__ctx *from, an__ctx *to)
+{
+	swapcontext(&from->uc, &to->uc);
+}
+
+static inline void *an__ctx_sp(const an__ctx *ctx)
+{
+	(void)ctx;
+	return NULL;
+}
+
 #else
+
 struct an__ctx {
-	void *sp;
+	void *sp, *pc, *fp;
+#ifdef __x86_64__
+	uint16_t fcw; /* the x87's control word */
+#else
+	uint64_t fpcr;
+#endif
 };
+
+/* Where a fresh stack begins: takes the argument and the entry off the stack, and has no
+ * caller. In ctx-*.S. */
+void an__ctx_start(void);
+
+/* Sanitizers and -O0 take registers for themselves that the inlined switch needs: there,
+ * it has a frame of its own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
+	!defined(__OPTIMIZE__) || defined(AN_CTX_OUT_OF_LINE)
+#define AN__CTX_INLINE __attribute__((noinline, unused))
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define AN__CTX_INLINE __attribute__((noinline, unused))
+#endif
+#endif
+#ifndef AN__CTX_INLINE
+#define AN__CTX_INLINE inline __attribute__((always_inline))
 #endif
 
+static inline void *an__ctx_sp(const an__ctx *ctx)
+{
+	return ctx->sp;
+}
+
+#ifdef __x86_64__
+
+/* The words above the frame are zero: an unwinder that reads the stack without CFI ends
+ * there. */
+static inline void an__ctx_make(an__ctx *ctx, void *low, void *top,
+				void (*entry)(void *arg), void *arg)
+{
+	void **sp = (void **)top - 4;
+
+	(void)low;
+	sp[0] = arg;
+	sp[1] = (void *)entry;
+	sp[2] = sp[3] = NULL;
+	ctx->sp = sp;
+	ctx->pc = (void *)an__ctx_start;
+	ctx->fp = NULL;
+	__asm__ volatile("fnstcw %0" : "=m"(ctx->fcw));
+}
+
+/* Sets both units to what the x87's word says. In ctx.c. */
+void an__ctx_set_fcw(uint16_t fcw);
+
+static AN__CTX_INLINE void an__ctx_switch(an__ctx *from, an__ctx *to)
+{
+	_Static_assert(offsetof(an__ctx, pc) == 8 && offsetof(an__ctx, fp) == 16,
+		       "the offsets below");
+
+	__asm__ volatile("fnstcw %0" : "=m"(from->fcw));
+	if (__builtin_expect(from->fcw != to->fcw, 0))
+		an__ctx_set_fcw(to->fcw);
+	__asm__ volatile("leaq 1f(%%rip), %%rax\n\t"
+			 "movq %%rsp, (%%rdi)\n\t"
+			 "movq %%rax, 8(%%rdi)\n\t"
+			 "movq %%rbp, 16(%%rdi)\n\t"
+			 "movq (%%rsi), %%rsp\n\t"
+			 "movq 16(%%rsi), %%rbp\n\t"
+			 "jmpq *8(%%rsi)\n"
+			 "1:\tendbr64\n\t"
+			 : "+D"(from), "+S"(to)
+			 :
+			 : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12",
+			   "r13", "r14", "r15", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
+			   "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
+			   "xmm12", "xmm13", "xmm14", "xmm15", "memory", "cc");
+}
+
+#else
+
+static inline void an__ctx_make(an__ctx *ctx, void *low, void *top,
+				void (*entry)(void *arg), void *arg)
+{
+	void **sp = (void **)top - 4;
+
+	(void)low;
+	sp[0] = arg;
+	sp[1] = (void *)entry;
+	sp[2] = sp[3] = NULL;
+	ctx->sp = sp;
+	ctx->pc = (void *)an__ctx_start;
+	ctx->fp = NULL;
+	__asm__ volatile("mrs %0, fpcr" : "=r"(ctx->fpcr));
+}
+
+/* Writing fpcr is slow and seldom needed. The landing pad (bti j) is a no-op where the
+ * code is not built for BTI. */
+static AN__CTX_INLINE void an__ctx_switch(an__ctx *from, an__ctx *to)
+{
+	_Static_assert(offsetof(an__ctx, pc) == 8 && offsetof(an__ctx, fp) == 16 &&
+			       offsetof(an__ctx, fpcr) == 24,
+		       "the offsets below");
+	register an__ctx *left __asm__("x0") = from;
+	register an__ctx *next __asm__("x1") = to;
+
+	__asm__ volatile("mov x2, sp\n\t"
+			 "adr x3, 2f\n\t"
+			 "mrs x4, fpcr\n\t"
+			 "stp x2, x3, [x0]\n\t"
+			 "stp x29, x4, [x0, #16]\n\t"
+			 "ldp x2, x3, [x1]\n\t"
+			 "ldp x29, x5, [x1, #16]\n\t"
+			 "mov sp, x2\n\t"
+			 "cmp x4, x5\n\t"
+			 "b.eq 1f\n\t"
+			 "msr fpcr, x5\n"
+			 "1:\tbr x3\n"
+			 "2:\thint #36\n\t"
+			 : "+r"(left), "+r"(next)
+			 :
+			 : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11",
+			   "x12", "x13", "x14", "x15", "x16", "x17", "x19", "x20", "x21",
+			   "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x30", "v0",
+			   "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10",
+			   "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19",
+			   "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28",
+			   "v29", "v30", "v31", "memory", "cc");
+}
+
+#endif
+#endif
 #endif /* __ASSEMBLER__ */
 #endif

@@ -11,6 +11,9 @@
 #include <asyncnet/error.h>
 
 #include <errno.h>
+#include <string.h>
+
+static const an__wait_kind for_children = { .what = "the tasks of its group" };
 
 void an_group_begin(an_group *g)
 {
@@ -47,7 +50,8 @@ static void unlink_child(an_group *g, an_task *child)
 	g->count--;
 }
 
-int an_group_spawn_with(an_group *g, an_task_fn fn, void *arg, const an_task_opts *opts)
+static int spawn(an_group *g, an_task_fn fn, void *arg, const an_task_opts *opts,
+		 const void *site)
 {
 	an_task *child;
 	int r;
@@ -56,17 +60,23 @@ int an_group_spawn_with(an_group *g, an_task_fn fn, void *arg, const an_task_opt
 		return AN_ERR_MISUSE;
 	if (g->scope.cancelled)
 		return -ECANCELED;
-	r = an__task_new(g->scope.task->loop, fn, arg, opts, &child);
+	r = an__task_new(g->scope.task->loop, fn, arg, opts, site, &child);
 	if (r < 0)
 		return r;
 	child->detached = true;
 	link_child(g, child);
+	an__task_start(child, opts && opts->eager);
 	return 0;
+}
+
+int an_group_spawn_with(an_group *g, an_task_fn fn, void *arg, const an_task_opts *opts)
+{
+	return spawn(g, fn, arg, opts, __builtin_return_address(0));
 }
 
 int an_group_spawn(an_group *g, an_task_fn fn, void *arg)
 {
-	return an_group_spawn_with(g, fn, arg, NULL);
+	return spawn(g, fn, arg, NULL, __builtin_return_address(0));
 }
 
 void an_group_cancel(an_group *g)
@@ -80,13 +90,35 @@ void an_group_cancel(an_group *g)
 		an_cancel(child);
 }
 
-void an_group_fail(an_group *g, int error)
+void an_group_collect(an_group *g, an_group_error *errors, size_t room)
+{
+	g->errors = errors;
+	g->error_room = room;
+}
+
+size_t an_group_error_count(const an_group *g)
+{
+	return g->error_count;
+}
+
+static void fail(an_group *g, int error, const char *task)
 {
 	if (error >= 0)
 		return;
 	if (!g->error)
 		g->error = error;
+	if (g->error_count < g->error_room) {
+		g->errors[g->error_count].code = error;
+		strncpy(g->errors[g->error_count].task, task, sizeof g->errors->task - 1);
+		g->errors[g->error_count].task[sizeof g->errors->task - 1] = '\0';
+	}
+	g->error_count++;
 	an_group_cancel(g);
+}
+
+void an_group_fail(an_group *g, int error)
+{
+	fail(g, error, "");
 }
 
 void an__group_child_done(an_task *child)
@@ -95,7 +127,7 @@ void an__group_child_done(an_task *child)
 
 	unlink_child(g, child);
 	if (child->result != -ECANCELED || !child->root.cancelled)
-		an_group_fail(g, child->result);
+		fail(g, child->result, an_task_name(child));
 	if (!g->count && g->waiter)
 		an__wake(g->waiter, 0);
 }
@@ -116,11 +148,11 @@ static int await_children(an_group *g)
 
 	g->waiter = &w;
 	while (r == 0 && g->count)
-		r = an__wait(&w, NULL);
+		r = an__wait(&w, NULL, &for_children);
 	if (r < 0 && outer_cancelled(g))
 		an_group_cancel(g);
 	while (g->count)
-		an_ignore(an__wait_uncancellable(&w, NULL));
+		an_ignore(an__wait_uncancellable(&w, NULL, &for_children));
 	g->waiter = NULL;
 	return r < 0 && outer_cancelled(g) ? -ECANCELED : 0;
 }

@@ -7,6 +7,8 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/group.c \
 	%D%/guard.c \
 	%D%/guard.h \
+	%D%/done.c \
+	%D%/local.c \
 	%D%/loop-private.h \
 	%D%/loop.c \
 	%D%/loop.h \

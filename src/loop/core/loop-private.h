@@ -20,14 +20,16 @@
 #include <event2/event_struct.h>
 #include <stdatomic.h>
 
-/* NEW ----> READY <----> RUNNING ----> DONE
- *             ^             |
- *             +-- PARKED <--+
- * NEW is READY's first time: a task that is cancelled in it never runs its body. */
+/* NEW ----> READY ----> DONE
+ *           |  ^
+ *           v  |
+ *          PARKED
+ * NEW and READY tasks are on the ready queue, but for the loop's current one, which runs
+ * and is READY, too: a switch then has no state to change. A task that is cancelled while
+ * it is NEW never runs its body. */
 enum an__task_state {
 	AN__TASK_NEW,
 	AN__TASK_READY,
-	AN__TASK_RUNNING,
 	AN__TASK_PARKED,
 	AN__TASK_DONE,
 };
@@ -40,34 +42,50 @@ enum an__scope_kind {
 	AN__SCOPE_CLOSED,
 };
 
-/* Lies at the top of its own stack, so that a parked task costs one page. */
+struct an__binding; /* local.c: the value of a task-local variable */
+
+/* Lies at the top of its own stack, so that a parked task costs one page. What a switch, a
+ * spawn and a join touch comes first: a thousand tasks do not fit into the first cache. */
 struct an_task {
 	an_task *next_ready;
 	an_loop *loop;
-	enum an__task_state state;
-	bool detached;	/* nobody has a handle: freed when it ends */
-	bool joining;	/* its handle is a joiner's, who has not run yet */
-	int result;
 	an__ctx ctx;
-	void *fake_stack;	 /* AddressSanitizer's, while it is not running */
-	an__waiter *waiter;	 /* what it is parked on */
+	unsigned char state; /* enum an__task_state */
+	bool detached;	     /* nobody has a handle: freed when it ends */
+	bool joining;	     /* its handle is a joiner's, who has not run yet */
+	bool retrieved;	     /* somebody has looked at the result */
+	bool default_stack;
+	int result;
+	/* From this point on suspending calls have to look at the scopes: the innermost
+	 * one's deadline, or the beginning of time when it is cancelled. */
+	an_duration limit;
 	struct an__scope *scope; /* the innermost */
+	an__waiter *waiter;	 /* what it is parked on */
 	struct an__scope root;
-	/* armed at, or lazily before, the deadline that the wait needs */
-	an__timer timer;
-	an__waiters joiner;	/* at most one */
-	an_group *group;	/* whose child it is */
-	an_task *older, *younger; /* its siblings there */
-	an__list all;		/* in loop->tasks */
-	an__stack *stack;
 	an_task_fn fn;
 	void *arg;
+	an__waiters joiner;	 /* at most one */
+	an__task_watch *watches; /* told when it ends, oldest first */
+	an_group *group;	 /* whose child it is */
+	an__list all;		 /* in loop->tasks */
+	struct an__binding *locals;
+	const void *spawned_at; /* the return address of the call that spawned it */
+	uint64_t serial;
+	an_task *parent; /* who spawned it: to be compared, it may be gone */
+	uint64_t parent_serial;
 	int cancel_requests;
-	char name[32];
+	/* armed at, or lazily before, the deadline that the wait needs */
+	an__timer timer;
+	an_duration parked_at;
+	int wait_ended; /* an__wait_many() alone: the code that ended it, or 0 */
+	an_task *older, *younger; /* its siblings in the group */
+	void *fake_stack;	  /* AddressSanitizer's, while it is not running */
+	an__stack *stack;
+	char name[32]; /* made up of the serial when it is first asked for */
 };
 
 struct an__ready_queue {
-	an_task *first, *last;
+	an_task *first, **end; /* where the next one goes */
 };
 
 struct an__local {
@@ -84,10 +102,15 @@ struct an__calls {
 struct an_loop {
 	/* Scheduling. */
 	struct an__ready_queue ready;
-	an_task *current; /* NULL: main_ctx runs */
-	an_task *corpse;  /* ended, to be freed by whoever runs next */
+	an_task *current;   /* NULL: main_ctx runs */
 	unsigned budget;    /* resumptions left in this turn */
 	unsigned allowance; /* what it began with */
+	/* Ended tasks with a stack of the default size, for the next to be spawned: their
+	 * memory is still in the cache. Sanitizers want to see stacks come and go. */
+	an_task *spare;
+	unsigned spare_count, spare_max;
+	an_task *dead; /* other ended tasks, to be freed on main_ctx */
+	bool stepping; /* every step goes back to main_ctx, which looks at it: debugging */
 	an_duration turn_began;
 	an__ctx main_ctx;
 	void *main_fake_stack;
@@ -110,11 +133,11 @@ struct an_loop {
 
 	/* libevent. */
 	struct event_base *base;
-	bool attached;	   /* the base is the caller's, who dispatches it */
+	bool attached; /* the base is the caller's, who dispatches it */
 	bool in_turn;
-	struct event tick;   /* tick.c: the nearest deadline; attached: work, too */
-	int tick_fd;	     /* a timerfd; -1 with a virtual clock */
-	an_duration tick_at; /* what it is armed for, or one of AN__TICK_... */
+	struct event tick;	 /* tick.c: the nearest deadline; attached: work, too */
+	int tick_fd;		 /* a timerfd; -1 with a virtual clock */
+	an_duration tick_at;	 /* what it is armed for, or one of AN__TICK_... */
 	struct event post_event; /* the eventfd is readable */
 	struct event interrupt;	 /* SIGINT */
 	bool handles_interrupt;
@@ -134,21 +157,20 @@ struct an_loop {
 extern __thread an_loop *an__current_loop __attribute__((tls_model("initial-exec")));
 
 /* loop.c */
-void an__switch_away(an_loop *loop);	/* from the current task to whatever is next */
 int an__loop_new(struct event_base *base, const an_loop_opts *opts, an_loop **ret);
 void an__loop_turn(an_loop *loop); /* on main_ctx: runs what is due and ready */
 void an__loop_poll(an_loop *loop); /* on main_ctx: looks for events, waits for them */
-void an__loop_free(an_loop *loop);	/* all tasks have ended */
+void an__loop_free(an_loop *loop); /* all tasks have ended */
 bool an__loop_stuck(const an_loop *loop); /* virtual clock: nothing can wake a task */
 
 /* tick.c */
 #define AN__TICK_OFF AN_FOREVER
-#define AN__TICK_ACTIVE INT64_MIN	/* in libevent's hands, without the timerfd */
-#define AN__TICK_SOON (INT64_MIN + 1)	/* the timerfd fires at once */
+#define AN__TICK_ACTIVE INT64_MIN     /* in libevent's hands, without the timerfd */
+#define AN__TICK_SOON (INT64_MIN + 1) /* the timerfd fires at once */
 int an__tick_init(an_loop *loop);
 void an__tick_done(an_loop *loop);
-void an__tick_arm(an_loop *loop);	/* for the nearest deadline */
-void an__tick_activate(an_loop *loop);	/* attached: has a turn run soon */
+void an__tick_arm(an_loop *loop);	   /* for the nearest deadline */
+void an__tick_activate(an_loop *loop);	   /* attached: has a turn run soon */
 an__timer *an__first_timer(an_loop *loop); /* or NULL */
 
 /* post.c */
@@ -162,15 +184,23 @@ void an__calls_run(an_loop *loop);  /* on main_ctx: makes those that are due */
 void an__calls_done(an_loop *loop); /* all tasks have ended */
 
 /* task.c */
+/* `site`: the address of the spawning call in the user's code. */
 int an__task_new(an_loop *loop, an_task_fn fn, void *arg, const an_task_opts *opts,
-		 an_task **ret);
-void an__task_free(an_task *task);
+		 const void *site, an_task **ret);
+void an__task_start(an_task *task, bool eager); /* a new one */
+void an__task_free(an_task *task);    /* keeps it for the next spawn if it can */
+void an__task_release(an_task *task); /* with its stack; not from that */
 void an__task_timer_fired(an__timer *timer);
 void an__tasks_cancel_all(an_loop *loop);
 void an__tasks_free_left(an_loop *loop);
+void an__tasks_free_spare(an_loop *loop);
+
+/* local.c */
+struct an__binding *an__locals_share(struct an__binding *newest);
+void an__locals_drop(struct an__binding *newest);
 
 /* wait.c */
-void an__wait_cancel(an_task *task, int result); /* of a parked, cancellable task */
+void an__wait_cancel(an_task *task, int result);    /* of a parked, cancellable task */
 an_duration an__wait_deadline(const an_task *task); /* what the parked task waits for */
 void an__wait_arm(an_task *task); /* of a parked task, for that deadline */
 
@@ -191,25 +221,95 @@ static inline void an__wake_attached(an_loop *loop)
 		an__tick_activate(loop);
 }
 
+static inline void an__ready_push(struct an__ready_queue *q, an_task *task)
+{
+	task->next_ready = NULL;
+	*q->end = task;
+	q->end = &task->next_ready;
+}
+
 /* To the tail of the ready queue. */
 static inline void an__ready(an_task *task)
 {
+	task->state = AN__TASK_READY;
+	an__ready_push(&task->loop->ready, task);
+	an__wake_attached(task->loop);
+}
+
+static inline void an__ready_first(an_task *task)
+{
 	struct an__ready_queue *q = &task->loop->ready;
 
-	task->state = AN__TASK_READY;
-	task->next_ready = NULL;
-	if (q->last)
-		q->last->next_ready = task;
+	task->next_ready = q->first;
+	if (!q->first)
+		q->end = &task->next_ready;
+	q->first = task;
+}
+
+static inline size_t an__stack_size(const an__stack *s)
+{
+	return (size_t)(s->top - s->low);
+}
+
+/* A task that has ended never comes back to its fake stack. */
+static inline void **an__fake_stack_of(an_task *task)
+{
+	return task->state == AN__TASK_DONE ? NULL : &task->fake_stack;
+}
+
+/* Takes the next ready task, or NULL: none is, or the turn is over. */
+static inline an_task *an__next_ready(an_loop *loop)
+{
+	struct an__ready_queue *q = &loop->ready;
+	an_task *task = q->first;
+
+	if (!task || !loop->budget)
+		return NULL;
+	loop->budget--;
+	q->first = task->next_ready;
+	if (!q->first)
+		q->end = &q->first;
+	return task;
+}
+
+/* To `next`, or to main_ctx when that is NULL. */
+static inline __attribute__((always_inline)) void an__switch_to(an_loop *loop,
+								an_task *self,
+								an_task *next)
+{
+	loop->current = next;
+	if (next)
+		an__stack_switch_begin(an__fake_stack_of(self), next->stack->low,
+				       an__stack_size(next->stack));
 	else
-		q->first = task;
-	q->last = task;
-	an__wake_attached(task->loop);
+		an__stack_switch_begin(an__fake_stack_of(self), loop->main_low,
+				       loop->main_size);
+	an__ctx_switch(&self->ctx, next ? &next->ctx : &loop->main_ctx);
+	an__stack_switch_end(self->fake_stack, NULL, NULL);
+}
+
+/* From the current task, which is parked, ready or done, to whatever is next. Inlined into
+ * the few that suspend. */
+static inline __attribute__((always_inline)) void an__switch_away(an_loop *loop,
+								  an_task *self)
+{
+	an_task *next = an__next_ready(loop);
+
+	if (next != self)
+		an__switch_to(loop, self, next);
+}
+
+static inline void an__limit_update(an_task *task)
+{
+	task->limit = task->scope->seen ? INT64_MIN : task->scope->deadline;
 }
 
 /* Whether the innermost scope is cancelled, its deadline counted. */
 static inline bool an__scope_cancelled(an_task *task)
 {
-	if (__builtin_expect(task->scope->deadline <= task->loop->now, 0))
+	if (__builtin_expect(task->limit > task->loop->now, 1))
+		return false;
+	if (task->scope->deadline <= task->loop->now)
 		an__scope_expire(task, task->loop->now);
 	return task->scope->seen;
 }

@@ -4,8 +4,9 @@
  *           BUDGET resumptions -> end-of-turn hooks; then a poll: libevent, waiting
  *           only when nothing is ready
  *
- * Invariants: a READY or NEW task is on the ready queue exactly once; `current` is NULL
- * on main_ctx; libevent's callbacks run on main_ctx, outside a turn's task part.
+ * Invariants: a READY or NEW task is on the ready queue exactly once, unless it is
+ * `current`, which is NULL on main_ctx; libevent's callbacks run on main_ctx, outside a
+ * turn's task part.
  */
 #include "config.h"
 
@@ -28,6 +29,9 @@
 #define FIRST_BUDGET 16
 #define TURN AN_MILLISECOND
 
+/* Ended tasks that are kept with their stacks: 256 cost a page each, 1 MiB. */
+#define SPARE_MAX 256
+
 /* EVLOOP_NONBLOCK alone goes on for as long as a level-triggered event is active, which
  * it is until the woken task has read. */
 #define LOOK_ONCE (EVLOOP_ONCE | EVLOOP_NONBLOCK)
@@ -35,57 +39,6 @@
 __thread an_loop *an__current_loop;
 
 /* ---- scheduling -------------------------------------------------------------------- */
-
-static inline an_task *next_ready(an_loop *loop)
-{
-	struct an__ready_queue *q = &loop->ready;
-	an_task *task = q->first;
-
-	if (!task || !loop->budget)
-		return NULL;
-	loop->budget--;
-	q->first = task->next_ready;
-	if (!q->first)
-		q->last = NULL;
-	task->state = AN__TASK_RUNNING;
-	return task;
-}
-
-static inline void bury(an_loop *loop)
-{
-	an_task *corpse = loop->corpse;
-
-	if (__builtin_expect(!corpse, 1))
-		return;
-	loop->corpse = NULL;
-	an__task_free(corpse);
-}
-
-static inline size_t stack_size(const an__stack *s)
-{
-	return (size_t)(s->top - s->low);
-}
-
-void an__switch_away(an_loop *loop)
-{
-	an_task *self = loop->current, *next = next_ready(loop);
-	bool dying = self->state == AN__TASK_DONE;
-
-	if (next == self)
-		return;
-	loop->current = next;
-	if (next) {
-		an__stack_switch_begin(dying ? NULL : &self->fake_stack, next->stack->low,
-				       stack_size(next->stack));
-		an__ctx_switch(&self->ctx, &next->ctx);
-	} else {
-		an__stack_switch_begin(dying ? NULL : &self->fake_stack, loop->main_low,
-				       loop->main_size);
-		an__ctx_switch(&self->ctx, &loop->main_ctx);
-	}
-	an__stack_switch_end(self->fake_stack, NULL, NULL);
-	bury(loop);
-}
 
 /* Only a turn that used its budget up was followed by the next without a wait, so that
  * the time between the two is the turn's. */
@@ -108,19 +61,34 @@ static void set_budget(an_loop *loop)
 	loop->turn_began = loop->now;
 }
 
+/* From main_ctx into a task, until main_ctx has its turn again. */
+static void enter(an_loop *loop, an_task *next)
+{
+	loop->current = next;
+	an__stack_switch_begin(&loop->main_fake_stack, next->stack->low,
+			       an__stack_size(next->stack));
+	an__ctx_switch(&loop->main_ctx, &next->ctx);
+	an__stack_switch_end(loop->main_fake_stack, NULL, NULL);
+}
+
+static void free_dead(an_loop *loop)
+{
+	an_task *task;
+
+	while ((task = loop->dead)) {
+		loop->dead = task->next_ready;
+		an__task_release(task);
+	}
+}
+
 static void run_ready(an_loop *loop)
 {
 	an_task *next;
 
 	set_budget(loop);
-	while ((next = next_ready(loop))) {
-		loop->current = next;
-		an__stack_switch_begin(&loop->main_fake_stack, next->stack->low,
-				       stack_size(next->stack));
-		an__ctx_switch(&loop->main_ctx, &next->ctx);
-		an__stack_switch_end(loop->main_fake_stack, NULL, NULL);
-		bury(loop);
-	}
+	while ((next = an__next_ready(loop)))
+		enter(loop, next);
+	free_dead(loop);
 }
 
 /* ---- time -------------------------------------------------------------------------- */
@@ -319,17 +287,19 @@ static size_t describe_overflow(const void *address, char *buf, size_t cap)
 {
 	static const char intro[] = "libasyncnet: stack overflow in task ";
 	an_task *task = an_current();
-	size_t name;
+	const char *name;
+	size_t length;
 
 	if (!task || !an__stack_is_guard(task->stack, address))
 		return 0;
-	name = strlen(task->name);
-	if (sizeof intro + name >= cap)
+	name = an_task_name(task);
+	length = strlen(name);
+	if (sizeof intro + length >= cap)
 		return 0;
 	memcpy(buf, intro, sizeof intro - 1);
-	memcpy(buf + sizeof intro - 1, task->name, name);
-	buf[sizeof intro - 1 + name] = '\n';
-	return sizeof intro + name;
+	memcpy(buf + sizeof intro - 1, name, length);
+	buf[sizeof intro - 1 + length] = '\n';
+	return sizeof intro + length;
 }
 
 int an__loop_new(struct event_base *base, const an_loop_opts *opts, an_loop **ret)
@@ -344,6 +314,8 @@ int an__loop_new(struct event_base *base, const an_loop_opts *opts, an_loop **re
 	if (!loop->opts.stack_size)
 		loop->opts.stack_size = 64 * 1024;
 	loop->base = base;
+	loop->spare_max = an__stack_tools_watch() ? 0 : SPARE_MAX;
+	loop->ready.end = &loop->ready.first;
 	an__list_init(&loop->tasks);
 	an__list_init(&loop->turn_hooks);
 	an__calls_init(loop);
@@ -390,6 +362,7 @@ void an__loop_free(an_loop *loop)
 	destroy_locals(loop);
 	run_turn_hooks(loop);
 	an__tasks_free_left(loop);
+	an__tasks_free_spare(loop);
 	an__loop_handle_interrupt(loop, false);
 	an__post_done(loop);
 	an__tick_done(loop);

@@ -33,6 +33,22 @@ static inline void an__turn_hook_init(an__turn_hook *h, void (*fn)(an__turn_hook
 /* No effect when the hook waits already. */
 void an__loop_at_turn_end(an_loop *loop, an__turn_hook *hook);
 
+/* ---- the end of a task ------------------------------------------------------------- */
+
+/* Who wants to know of a task's end. Told once, when the task has its result and before
+ * its joiner runs; the watch is off its task by then. fn must not suspend, and may free
+ * the watch. The owner keeps the memory until then or takes the watch off. */
+typedef struct an__task_watch {
+	struct an__task_watch *next, **link; /* link NULL: on no task */
+	void (*fn)(struct an__task_watch *watch, an_task *task);
+} an__task_watch;
+
+/* `task` has not ended; watch->fn is set. */
+void an__task_watch_add(an_task *task, an__task_watch *watch);
+
+/* No effect on one that is on no task. */
+void an__task_watch_remove(an__task_watch *watch);
+
 /* ---- timers that are not a task's -------------------------------------------------- */
 
 typedef struct an__timer {

@@ -99,13 +99,14 @@ static bool wind_up(an_loop *loop)
 	return true;
 }
 
-static int run_main(an_loop *loop, an_task_fn fn, void *arg)
+static int run_main(an_loop *loop, an_task_fn fn, void *arg, const void *site)
 {
-	int r = an__task_new(loop, fn, arg, &(an_task_opts){ .name = "main" },
+	int r = an__task_new(loop, fn, arg, &(an_task_opts){ .name = "main" }, site,
 			     &loop->main_task);
 
 	if (r < 0)
 		return r;
+	an__task_start(loop->main_task, false);
 	if (!loop->opts.no_signals)
 		an__loop_handle_interrupt(loop, true);
 	for (an__loop_turn(loop); !an_done(loop->main_task); an__loop_turn(loop)) {
@@ -145,7 +146,7 @@ int an_run(an_task_fn fn, void *arg, const an_loop_opts *opts)
 		return -ENOMEM;
 	r = an__loop_new(base, opts, &loop);
 	if (r == 0) {
-		r = run_main(loop, fn, arg);
+		r = run_main(loop, fn, arg, __builtin_return_address(0));
 		an__loop_free(loop);
 	}
 	event_base_free(base);

@@ -4,7 +4,8 @@
  * outside it up to the nearest shield: `deadline` is the nearest of their deadlines,
  * `seen` whether any is cancelled. A begin takes both over from the scope outside in
  * O(1); a cancellation, which is rare, walks inward to spread `seen`. A suspending call
- * looks at the innermost scope alone.
+ * looks at the innermost scope alone, and at that only from the task's `limit` on, which
+ * follows every change of either.
  *
  *	root <- timeout <- SHIELD <- timeout <- (innermost)
  *	\______________/   \_________________/
@@ -38,8 +39,10 @@ void an__scope_begin(struct an__scope *s, an_task *task, enum an__scope_kind kin
 		if (outer->deadline < own)
 			s->deadline = outer->deadline;
 	}
-	if (task)
+	if (task) {
 		task->scope = s;
+		an__limit_update(task);
+	}
 }
 
 static bool is_open(const struct an__scope *s)
@@ -73,6 +76,7 @@ bool an__scope_end(struct an__scope *s)
 	else if (!end_out_of_order(s))
 		return false;
 	s->kind = AN__SCOPE_CLOSED;
+	an__limit_update(task);
 	return true;
 }
 
@@ -87,6 +91,7 @@ static void spread(struct an__scope *s)
 	for (i = from; i != s; i = i->outer)
 		i->seen = true;
 	s->seen = true;
+	an__limit_update(s->task);
 }
 
 static void wake_if_cancelled(an_task *task)
@@ -117,6 +122,7 @@ void an__scope_uncancel(struct an__scope *s)
 		for (o = i; o; o = o->kind == AN__SCOPE_SHIELD ? NULL : o->outer)
 			i->seen |= o->cancelled;
 	}
+	an__limit_update(s->task);
 }
 
 void an__scope_expire(an_task *task, an_duration now)
@@ -159,6 +165,7 @@ static void recompute_deadlines(struct an__scope *changed)
 				i->deadline = o->own;
 		}
 	}
+	an__limit_update(changed->task);
 }
 
 int an_timeout_reschedule(an_timeout *t, an_duration deadline)
@@ -206,8 +213,8 @@ bool an_timeout_expired(const an_timeout *t)
 
 void an_shield_begin(an_shield *s, an_duration grace)
 {
-	an_duration own = grace == AN_FOREVER ? AN_FOREVER
-					      : an__duration_add(an_now(), grace);
+	an_duration own =
+		grace == AN_FOREVER ? AN_FOREVER : an__duration_add(an_now(), grace);
 
 	an__scope_begin(&s->scope, current_task(), AN__SCOPE_SHIELD, own);
 }

@@ -141,7 +141,7 @@ bool an__stack_is_guard(const an__stack *stack, const void *address)
 #endif
 
 /* Whether the hooks below have to see every change of owner. */
-static bool tools_watch(void)
+bool an__stack_tools_watch(void)
 {
 #if defined(AN__STACK_ASAN) || defined(AN__STACK_TSAN)
 	return true;
@@ -437,7 +437,7 @@ static unsigned hot_limit(const stack_class *c)
 {
 	size_t n = HOT_BYTES / c->stride;
 
-	if (tools_watch())
+	if (an__stack_tools_watch())
 		return 0;
 	return n < AN__STACK_HOT ? (unsigned)n : AN__STACK_HOT;
 }

@@ -105,6 +105,9 @@ enum an__stack_trim an__stack_pool_trim(an__stack_pool *pool);
  * must not use the pool itself. */
 void an__stack_pool_on_idle(an__stack_pool *pool, void (*ask)(void *arg), void *arg);
 
+/* Whether a sanitizer or valgrind wants to see each stack come and go. */
+bool an__stack_tools_watch(void);
+
 /* Whether `address` lies in the guard of the stack: for the overflow report;
  * async-signal-safe. */
 bool an__stack_is_guard(const an__stack *stack, const void *address);

@@ -1,8 +1,9 @@
 /* Tasks: made, run, joined, freed. L1.
  *
- * Lifetime: a task lives until it has ended and nobody has a handle to it. One that ends
- * detached cannot free the stack it stands on, so it leaves itself as the loop's corpse,
- * which the next to run buries; one with a handle waits for its join or detach.
+ * Lifetime: a task lives until it has ended and nobody has a handle to it. Then it waits,
+ * with its stack, for the next spawn (`spare`), which a task that ends detached may do
+ * while it still stands on that stack: nobody can spawn before it has switched away. What
+ * cannot be kept is freed on main_ctx (`dead`).
  */
 #include "config.h"
 
@@ -15,14 +16,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- making and freeing ------------------------------------------------------------ */
+/* ---- ending ------------------------------------------------------------------------ */
 
 static void report_unjoined(const an_task *task)
 {
-	if (task->result < 0 && !(task->result == -ECANCELED && task->root.cancelled))
-		an__trace_message(AN_LOG_ERROR,
-				  "task %s failed and nobody joined it: %s", task->name,
-				  an_strerror(task->result));
+	if (task->result >= 0 || task->retrieved || an_task_cancelled(task))
+		return;
+	an__trace_message(AN_LOG_ERROR, "task %s failed and nobody joined it: %s",
+			  an_task_name(task), an_strerror(task->result));
 }
 
 /* Children of a group that is never ended would report to a stack that is gone. */
@@ -31,7 +32,29 @@ static void report_open_scope(const an_task *task)
 	if (task->scope != &task->root)
 		an__trace_message(AN_LOG_ERROR,
 				  "task %s ended without ending a scope that it began",
-				  task->name);
+				  an_task_name(task));
+}
+
+/* What they call must not suspend: outside a task, nothing does. */
+static void tell_watches(an_task *task)
+{
+	an__task_watch *w;
+
+	task->loop->current = NULL;
+	while ((w = task->watches)) {
+		an__task_watch_remove(w);
+		w->fn(w, task);
+	}
+	task->loop->current = task;
+}
+
+/* What releases a value may look at the task, but finds no variables any more. */
+static void drop_locals(an_task *task)
+{
+	struct an__binding *newest = task->locals;
+
+	task->locals = NULL;
+	an__locals_drop(newest);
 }
 
 static void finish(an_task *task)
@@ -43,6 +66,10 @@ static void finish(an_task *task)
 	task->scope = &task->root;
 	an__timer_disarm(&task->timer);
 	loop->task_count--;
+	if (task->locals)
+		drop_locals(task);
+	if (task->watches)
+		tell_watches(task);
 	if (task->group)
 		an__group_child_done(task);
 	else if (task->detached && task != loop->main_task)
@@ -50,7 +77,7 @@ static void finish(an_task *task)
 	if (task->joiner.first)
 		an__wake(task->joiner.first, 0);
 	if (task->detached)
-		loop->corpse = task;
+		an__task_free(task);
 }
 
 static void task_main(void *arg)
@@ -64,35 +91,14 @@ static void task_main(void *arg)
 	else
 		an__stack_switch_end(NULL, &loop->main_low, &loop->main_size);
 	loop->main_known = true;
-	if (loop->corpse) {
-		an_task *corpse = loop->corpse;
-
-		loop->corpse = NULL;
-		an__task_free(corpse);
-	}
+	task->state = AN__TASK_READY;
 	task->result = task->root.cancelled ? -ECANCELED : task->fn(task->arg);
 	finish(task);
-	an__switch_away(loop);
+	an__switch_away(loop, task);
 	__builtin_unreachable();
 }
 
-static void set_name(an_task *task, const an_task_opts *opts)
-{
-	uint64_t serial = task->loop->task_serial++;
-	char digits[20], *p = digits + sizeof digits;
-
-	if (opts && opts->name) {
-		strncpy(task->name, opts->name, sizeof task->name - 1);
-		task->name[sizeof task->name - 1] = '\0';
-		return;
-	}
-	do
-		*--p = (char)('0' + serial % 10);
-	while (serial /= 10);
-	memcpy(task->name, "task-", 5);
-	memcpy(task->name + 5, p, (size_t)(digits + sizeof digits - p));
-	task->name[5 + (digits + sizeof digits - p)] = '\0';
-}
+/* ---- making and freeing ------------------------------------------------------------ */
 
 /* The task lies above its stack's usable part. */
 static an_task *place(an__stack *stack)
@@ -102,39 +108,42 @@ static an_task *place(an__stack *stack)
 	return (an_task *)(void *)at;
 }
 
-int an__task_new(an_loop *loop, an_task_fn fn, void *arg, const an_task_opts *opts,
-		 an_task **ret)
+/* A new one has a stack and a timer, and everything else unset. */
+static int new_task(an_loop *loop, size_t stack_size, an_task **ret)
 {
 	an__stack *stack;
 	an_task *task;
-	int r;
+	int r = an__stack_acquire(loop->stacks, stack_size, &stack);
 
-	r = an__stack_acquire(loop->stacks, opts ? opts->stack_size : 0, &stack);
 	if (r < 0)
 		return r;
 	task = place(stack);
-	memset(task, 0, sizeof *task);
-	task->loop = loop;
-	task->stack = stack;
 	r = an__timer_init(&task->timer, loop, an__task_timer_fired);
 	if (r < 0) {
 		an__stack_release(loop->stacks, stack);
 		return r;
 	}
-	task->fn = fn;
-	task->arg = arg;
-	set_name(task, opts);
-	an__scope_begin(&task->root, NULL, AN__SCOPE_ROOT, AN_FOREVER);
-	task->root.task = task;
-	task->root.cancelled = task->root.seen = loop->ending;
-	task->scope = &task->root;
-	an__ctx_make(&task->ctx, stack->low, task, task_main, task);
-	an__list_push(&loop->tasks, &task->all);
-	loop->task_count++;
-	an__ready(task);
-	task->state = AN__TASK_NEW;
+	task->loop = loop;
+	task->stack = stack;
 	*ret = task;
 	return 0;
+}
+
+static an_task *take_spare(an_loop *loop)
+{
+	an_task *task = loop->spare;
+
+	loop->spare = task->next_ready;
+	loop->spare_count--;
+	return task;
+}
+
+void an__task_release(an_task *task)
+{
+	an_loop *loop = task->loop;
+
+	an__timer_done(&task->timer);
+	an__stack_release(loop->stacks, task->stack);
 }
 
 void an__task_free(an_task *task)
@@ -142,8 +151,94 @@ void an__task_free(an_task *task)
 	an_loop *loop = task->loop;
 
 	an__list_remove(&task->all);
-	an__timer_done(&task->timer);
-	an__stack_release(loop->stacks, task->stack);
+	if (loop->spare_count < loop->spare_max && task->default_stack) {
+		task->next_ready = loop->spare;
+		loop->spare = task;
+		loop->spare_count++;
+	} else if (task == loop->current) {
+		task->next_ready = loop->dead;
+		loop->dead = task;
+	} else {
+		an__task_release(task);
+	}
+}
+
+static void reset(an_task *task, an_task_fn fn, void *arg, const void *site)
+{
+	an_loop *loop = task->loop;
+	an_task *parent = loop->current;
+
+	task->detached = task->joining = task->retrieved = false;
+	task->fn = fn;
+	task->arg = arg;
+	task->joiner = (an__waiters){ 0 };
+	task->watches = NULL;
+	task->group = NULL;
+	task->spawned_at = site;
+	task->serial = loop->task_serial++;
+	task->parent = parent;
+	task->parent_serial = parent ? parent->serial : 0;
+	task->locals = parent && parent->locals ? an__locals_share(parent->locals) : NULL;
+	task->cancel_requests = 0;
+	task->name[0] = '\0';
+	an__scope_begin(&task->root, NULL, AN__SCOPE_ROOT, AN_FOREVER);
+	task->root.task = task;
+	task->root.cancelled = task->root.seen = loop->ending;
+	task->scope = &task->root;
+	an__limit_update(task);
+	an__ctx_make(&task->ctx, task->stack->low, task, task_main, task);
+}
+
+int an__task_new(an_loop *loop, an_task_fn fn, void *arg, const an_task_opts *opts,
+		 const void *site, an_task **ret)
+{
+	size_t stack_size = opts ? opts->stack_size : 0;
+	an_task *task;
+
+	if (!stack_size && loop->spare) {
+		task = take_spare(loop);
+	} else {
+		int r = new_task(loop, stack_size, &task);
+
+		if (r < 0)
+			return r;
+		task->default_stack = !stack_size;
+	}
+	reset(task, fn, arg, site);
+	if (opts && opts->name) {
+		strncpy(task->name, opts->name, sizeof task->name - 1);
+		task->name[sizeof task->name - 1] = '\0';
+	}
+	an__list_push(&loop->tasks, &task->all);
+	loop->task_count++;
+	*ret = task;
+	return 0;
+}
+
+/* An eager child runs now, and its parent goes on as soon as it suspends for the first
+ * time, before all that are ready: both get a resumption beyond the budget for it, so
+ * that nobody runs in between. Outside a task nobody could be resumed like that. */
+void an__task_start(an_task *task, bool eager)
+{
+	an_loop *loop = task->loop;
+	an_task *self = loop->current;
+
+	if (!eager || !self) {
+		an__ready(task);
+		task->state = AN__TASK_NEW;
+		return;
+	}
+	an__ready_first(self);
+	an__ready_first(task);
+	task->state = AN__TASK_NEW;
+	loop->budget += 2;
+	an__switch_away(loop, self);
+}
+
+void an__tasks_free_spare(an_loop *loop)
+{
+	while (loop->spare)
+		an__task_release(take_spare(loop));
 }
 
 void an__task_timer_fired(an__timer *timer)
@@ -184,6 +279,27 @@ void an__tasks_free_left(an_loop *loop)
 	}
 }
 
+/* ---- watches ----------------------------------------------------------------------- */
+
+void an__task_watch_add(an_task *task, an__task_watch *w)
+{
+	w->link = &task->watches;
+	while (*w->link)
+		w->link = &(*w->link)->next;
+	w->next = NULL;
+	*w->link = w;
+}
+
+void an__task_watch_remove(an__task_watch *w)
+{
+	if (!w->link)
+		return;
+	*w->link = w->next;
+	if (w->next)
+		w->next->link = w->link;
+	w->link = NULL;
+}
+
 /* ---- the public calls -------------------------------------------------------------- */
 
 int an_spawn(an_task_fn fn, void *arg, const an_task_opts *opts, an_task **ret)
@@ -193,14 +309,23 @@ int an_spawn(an_task_fn fn, void *arg, const an_task_opts *opts, an_task **ret)
 
 	if (!an__current_loop)
 		return AN_ERR_NO_TASK;
-	r = an__task_new(an__current_loop, fn, arg, opts, &task);
+	r = an__task_new(an__current_loop, fn, arg, opts, __builtin_return_address(0),
+			 &task);
 	if (r < 0)
 		return r;
 	task->detached = !ret;
 	if (ret)
 		*ret = task;
+	an__task_start(task, opts && opts->eager);
 	return 0;
 }
+
+static an_task *joined(const an__waiter *w)
+{
+	return an__container(w->queue, an_task, joiner);
+}
+
+static const an__wait_kind for_task = { "a task", joined };
 
 int an_join(an_task *task, int *ret_result)
 {
@@ -213,7 +338,8 @@ int an_join(an_task *task, int *ret_result)
 		return -EBUSY;
 	/* Until this one runs again: others may run between the task's end and that. */
 	task->joining = true;
-	r = task->state == AN__TASK_DONE ? an__wait_check() : an__wait(&w, &task->joiner);
+	r = task->state == AN__TASK_DONE ? an__wait_check()
+					 : an__wait(&w, &task->joiner, &for_task);
 	task->joining = false;
 	if (r < 0)
 		return r;
@@ -221,6 +347,21 @@ int an_join(an_task *task, int *ret_result)
 		*ret_result = task->result;
 	an__task_free(task);
 	return 0;
+}
+
+int an_task_result(an_task *task, int *ret_result)
+{
+	if (task->state != AN__TASK_DONE)
+		return -EAGAIN;
+	task->retrieved = true;
+	*ret_result = task->result;
+	return 0;
+}
+
+bool an_task_cancelled(const an_task *task)
+{
+	return task->state == AN__TASK_DONE && task->result == -ECANCELED &&
+	       task->root.cancelled;
 }
 
 an_task *an_detach(an_task *task)
@@ -235,12 +376,13 @@ an_task *an_detach(an_task *task)
 	return NULL;
 }
 
-void an_cancel(an_task *task)
+bool an_cancel(an_task *task)
 {
 	if (!task || task->state == AN__TASK_DONE)
-		return;
+		return false;
 	task->cancel_requests++;
 	an__scope_cancel(&task->root);
+	return true;
 }
 
 int an_cancelling(void)
@@ -271,9 +413,28 @@ bool an_done(const an_task *task)
 	return task->state == AN__TASK_DONE;
 }
 
+static void make_name(char *name, uint64_t serial)
+{
+	char digits[20], *p = digits + sizeof digits;
+	size_t length;
+
+	do
+		*--p = (char)('0' + serial % 10);
+	while (serial /= 10);
+	length = (size_t)(digits + sizeof digits - p);
+	memcpy(name, "task-", 5);
+	memcpy(name + 5, p, length);
+	name[5 + length] = '\0';
+}
+
+/* Most tasks are never asked. A signal handler may ask. */
 const char *an_task_name(const an_task *task)
 {
-	return task->name;
+	char *name = ((an_task *)(uintptr_t)task)->name;
+
+	if (!name[0])
+		make_name(name, task->serial);
+	return name;
 }
 
 /* Within a turn nobody else looks at the clock. */
@@ -290,13 +451,25 @@ int an_yield(void)
 {
 	int r = an__check_current();
 	an_loop *loop = an__current_loop;
+	an_task *self, *next;
 
 	if (r < 0)
 		return r;
-	an__ready(loop->current);
-	an__switch_away(loop);
+	self = loop->current;
+	next = loop->ready.first;
+	an__ready_push(&loop->ready, self);
+	if (__builtin_expect(!next || !loop->budget, 0)) {
+		an__switch_away(loop, self);
+		return 0;
+	}
+	/* The queue cannot run empty: this task is on it. */
+	loop->budget--;
+	loop->ready.first = next->next_ready;
+	an__switch_to(loop, self, next);
 	return 0;
 }
+
+static const an__wait_kind for_time = { .what = "time to pass" };
 
 int an_sleep(an_duration d)
 {
@@ -306,6 +479,7 @@ int an_sleep(an_duration d)
 	if (d <= 0)
 		return an_yield();
 	r = an__wait_until(&w, NULL,
-			   d == AN_FOREVER ? AN_FOREVER : an__duration_add(an_now(), d));
+			   d == AN_FOREVER ? AN_FOREVER : an__duration_add(an_now(), d),
+			   &for_time);
 	return r == -ETIMEDOUT ? 0 : r;
 }

@@ -6,6 +6,7 @@
 #include <asyncnet/error.h>
 
 #include <errno.h>
+#include <limits.h>
 
 static void enqueue(an__waiters *q, an__waiter *w)
 {
@@ -63,45 +64,60 @@ void an__wait_arm(an_task *task)
 		an__timer_arm(&task->timer, deadline);
 }
 
-static int park(an_task *task, an__waiter *w, an__waiters *queue)
+static inline void prepare(an_task *task, an__waiter *w, an__waiters *queue,
+			   const an__wait_kind *kind)
 {
 	w->task = task;
+	w->kind = kind;
+	w->sibling = NULL;
 	w->result = 0;
 	w->parked = true;
 	w->queue = NULL;
 	if (queue)
 		enqueue(queue, w);
+}
+
+static inline __attribute__((always_inline)) void park(an_task *task, an__waiter *w)
+{
+	an_loop *loop = task->loop;
+
 	task->waiter = w;
+	task->parked_at = loop->now;
 	task->state = AN__TASK_PARKED;
-	an__wait_arm(task);
-	an__switch_away(task->loop);
-	return w->result;
+	if (w->deadline != AN_FOREVER || task->limit != AN_FOREVER)
+		an__wait_arm(task);
+	an__switch_away(loop, task);
 }
 
 int an__wait_with(an__waiter *w, an__waiters *queue, an_duration deadline,
-		  void (*cancelled)(an__waiter *w))
+		  void (*cancelled)(an__waiter *w), const an__wait_kind *kind)
 {
 	int r = an__check_current();
+	an_task *task;
 
 	if (r < 0)
 		return r;
+	task = an__current_loop->current;
 	w->deadline = deadline;
 	w->uncancellable = false;
 	w->cancelled = cancelled;
-	return park(an__current_loop->current, w, queue);
+	prepare(task, w, queue, kind);
+	park(task, w);
+	return w->result;
 }
 
-int an__wait(an__waiter *w, an__waiters *queue)
+int an__wait(an__waiter *w, an__waiters *queue, const an__wait_kind *kind)
 {
-	return an__wait_with(w, queue, AN_FOREVER, NULL);
+	return an__wait_with(w, queue, AN_FOREVER, NULL, kind);
 }
 
-int an__wait_until(an__waiter *w, an__waiters *queue, an_duration deadline)
+int an__wait_until(an__waiter *w, an__waiters *queue, an_duration deadline,
+		   const an__wait_kind *kind)
 {
-	return an__wait_with(w, queue, deadline, NULL);
+	return an__wait_with(w, queue, deadline, NULL, kind);
 }
 
-int an__wait_uncancellable(an__waiter *w, an__waiters *queue)
+int an__wait_uncancellable(an__waiter *w, an__waiters *queue, const an__wait_kind *kind)
 {
 	an_loop *loop = an__current_loop;
 
@@ -110,7 +126,54 @@ int an__wait_uncancellable(an__waiter *w, an__waiters *queue)
 	w->deadline = AN_FOREVER;
 	w->uncancellable = true;
 	w->cancelled = NULL;
-	return park(loop->current, w, queue);
+	prepare(loop->current, w, queue, kind);
+	park(loop->current, w);
+	return w->result;
+}
+
+/* ---- several at once --------------------------------------------------------------- */
+
+/* The result of those that were not it; no code of anybody's. */
+#define LOST INT_MAX
+
+int an__wait_many(an__waiter *const *ws, size_t count, an_duration deadline,
+		  const an__wait_kind *kind)
+{
+	int r = an__check_current();
+	an_task *task;
+
+	if (r < 0)
+		return r;
+	task = an__current_loop->current;
+	for (size_t i = 0; i < count; i++) {
+		ws[i]->deadline = deadline;
+		ws[i]->uncancellable = false;
+		ws[i]->cancelled = NULL;
+		prepare(task, ws[i], ws[i]->queue, kind);
+		ws[i]->sibling = ws[i + 1 < count ? i + 1 : 0];
+	}
+	park(task, ws[0]);
+	/* The waker's result may be the same code. */
+	if (task->wait_ended < 0)
+		return task->wait_ended;
+	for (size_t i = 0; i < count; i++)
+		if (ws[i]->result != LOST)
+			return (int)i;
+	__builtin_unreachable();
+}
+
+/* ---- waking ------------------------------------------------------------------------ */
+
+static void part_siblings(an__waiter *w)
+{
+	an__waiter *s;
+
+	w->task->wait_ended = 0;
+	for (s = w->sibling; s != w; s = s->sibling) {
+		s->parked = false;
+		s->result = LOST;
+		dequeue(s);
+	}
 }
 
 bool an__wake(an__waiter *w, int result)
@@ -120,6 +183,8 @@ bool an__wake(an__waiter *w, int result)
 	w->parked = false;
 	w->result = result;
 	dequeue(w);
+	if (__builtin_expect(w->sibling != NULL, 0))
+		part_siblings(w);
 	w->task->waiter = NULL;
 	an__ready(w->task);
 	return true;
@@ -141,6 +206,7 @@ void an__wait_cancel(an_task *task, int result)
 	an__waiter *w = task->waiter;
 
 	an__wake(w, result);
+	task->wait_ended = result;
 	if (w->cancelled)
 		w->cancelled(w);
 }

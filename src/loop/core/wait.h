@@ -4,7 +4,8 @@
  * thing that it waits for, and parks:
  *
  *	struct get { an__waiter waiter; void *item; } g;
- *	r = an__wait(&g.waiter, &q->getters);    parks; 0: granted, else -ECANCELED
+ *	r = an__wait(&g.waiter, &q->getters, &an_item);
+ *	                                         parks; 0: granted, else -ECANCELED
  *
  * Whoever has something to give takes the first waiter and grants it:
  *
@@ -29,11 +30,23 @@
 
 #include <asyncnet/task.h>
 
+struct an__waiter;
+
+/* What a waiter waits for, for those who look at a program that hangs. Static. */
+typedef struct an__wait_kind {
+	const char *what; /* "a mutex" */
+	/* The task on whose doing it depends, or NULL where that cannot be said. May be
+	 * called from a signal handler. */
+	an_task *(*whom)(const struct an__waiter *w);
+} an__wait_kind;
+
 typedef struct an__waiter {
 	struct an__waiter *next, *prev;
 	an__waiters *queue; /* the queue it is on; NULL: none */
 	an_task *task;
 	an_duration deadline; /* of this wait alone; AN_FOREVER: none */
+	const an__wait_kind *kind;
+	struct an__waiter *sibling; /* a ring of those of an__wait_many(), else NULL */
 	int result;
 	bool parked; /* neither woken nor cancelled yet */
 	bool uncancellable;
@@ -50,17 +63,26 @@ int an__wait_check(void);
  * then knows the waiter). Checks first, as above. All fields of *w are set here;
  * `cancelled` is kept NULL: use an__wait_with() for it. Returns the waker's result;
  * -ECANCELED; AN_ERR_NO_TASK. */
-int an__wait(an__waiter *w, an__waiters *queue);
+int an__wait(an__waiter *w, an__waiters *queue, const an__wait_kind *kind);
 
 /* The same, ending with -ETIMEDOUT at a point on the loop's clock. */
-int an__wait_until(an__waiter *w, an__waiters *queue, an_duration deadline);
+int an__wait_until(an__waiter *w, an__waiters *queue, an_duration deadline,
+		   const an__wait_kind *kind);
 
 /* The same with a hook for the end by cancellation or deadline. */
 int an__wait_with(an__waiter *w, an__waiters *queue, an_duration deadline,
-		  void (*cancelled)(an__waiter *w));
+		  void (*cancelled)(an__waiter *w), const an__wait_kind *kind);
 
 /* Parks for as long as it takes: for waits whose end must be seen, such as a group's. */
-int an__wait_uncancellable(an__waiter *w, an__waiters *queue);
+int an__wait_uncancellable(an__waiter *w, an__waiters *queue, const an__wait_kind *kind);
+
+/* Parks on several things at once. Each ws[i] has its `queue` set (or NULL); whoever is
+ * woken first takes the others off their queues in the same moment, so that only one is
+ * ever granted anything. ws[0] to ws[count - 1]; at least one.
+ * Returns the index of the one that was woken, whose `result` is the waker's; -ECANCELED;
+ * -ETIMEDOUT; AN_ERR_NO_TASK. */
+int an__wait_many(an__waiter *const *ws, size_t count, an_duration deadline,
+		  const an__wait_kind *kind);
 
 /* Ends the wait with `result` and makes the task ready, behind those that are ready
  * already.

@@ -31,6 +31,8 @@
 #include <string.h>
 #include <unistd.h>
 
+static const an__wait_kind for_connection = { .what = "a connection to be made" };
+
 #define DEFAULT_TIMEOUT (10 * AN_SECOND)
 #define DEFAULT_ATTEMPT_DELAY (250 * AN_MILLISECOND) /* RFC 8305 section 8 */
 
@@ -269,7 +271,8 @@ static int run_race(struct race *race, an_duration delay)
 		}
 		if (!more && !race->under_way)
 			return race->error;
-		r = an__wait_until(&race->waiter, NULL, more ? next : AN_FOREVER);
+		r = an__wait_until(&race->waiter, NULL, more ? next : AN_FOREVER,
+				   &for_connection);
 		if (r < 0 && r != -ETIMEDOUT)
 			return r;
 		/* After a failure the next does not wait (section 5). */

@@ -32,6 +32,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const an__wait_kind for_name = { .what = "a host name" };
+
 #define THREADS 4	 /* one slow name server must not stop other names at once */
 #define QUERIES_MAX 64	 /* of one loop under way; more askers wait in line */
 #define CACHE_MAX 256	 /* names; some 40 KiB with a few addresses each */
@@ -317,7 +319,8 @@ static int join_query(struct query *q, an_addresses **ret)
 		return r;
 	if (!q->asker_count++)
 		an__loop_hold(q->resolver->loop);
-	r = an__wait_with(&me.waiter, &q->askers, AN_FOREVER, asker_left);
+	r = an__wait_with(&me.waiter, &q->askers, AN_FOREVER, asker_left,
+			  &for_name);
 	if (r == 0)
 		*ret = me.found;
 	return r;

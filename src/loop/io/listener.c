@@ -34,6 +34,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static const an__wait_kind for_connection = { .what = "a connection" };
+static const an__wait_kind for_descriptors = { .what = "free descriptors" };
+
 #define DEFAULT_BACKLOG 1024
 #define STALL (100 * AN_MILLISECOND)
 
@@ -131,14 +134,14 @@ static int wait_for_one(an_listener *l)
 		return -ENOMEM;
 	l->armed = true;
 	l->burst = 0;
-	r = an__wait(&a.waiter, &l->acceptors);
+	r = an__wait(&a.waiter, &l->acceptors, &for_connection);
 	return r < 0 ? r : a.fd;
 }
 
 static int stall(an_listener *l)
 {
 	an__waiter w;
-	int r = an__wait_until(&w, &l->stalled, an_now() + STALL);
+	int r = an__wait_until(&w, &l->stalled, an_now() + STALL, &for_descriptors);
 
 	return r == -ETIMEDOUT ? 0 : r;
 }

@@ -27,6 +27,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+static const an__wait_kind for_call = { .what = "a call on a worker thread" };
+
 #define DEFAULT_THREADS 4
 #define DEFAULT_QUEUE 1024
 
@@ -130,7 +132,7 @@ static enum outcome await(struct call *c, int *ret_error)
 {
 	int pending = CALL_PENDING;
 
-	*ret_error = an__wait(&c->waiter, NULL);
+	*ret_error = an__wait(&c->waiter, NULL, &for_call);
 	if (c->delivered)
 		return RAN;
 	if (an__workers_recall(&c->pool->workers, &c->work)) {
@@ -139,7 +141,7 @@ static enum outcome await(struct call *c, int *ret_error)
 	}
 	if (!c->dispose) {
 		while (!c->delivered)
-			*ret_error = an__wait_uncancellable(&c->waiter, NULL);
+			*ret_error = an__wait_uncancellable(&c->waiter, NULL, &for_call);
 		return RAN;
 	}
 	c->awaited = false;

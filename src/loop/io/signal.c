@@ -30,6 +30,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+static const an__wait_kind for_signal = { .what = "a signal" };
+
 struct slot {
 	_Atomic(unsigned) arrived; /* and not yet seen by the loop */
 	_Atomic(int) watch_fd;	   /* valid while `taken`; -1 after that */
@@ -120,7 +122,7 @@ int an_signal_wait(an_signal_watch *w)
 	if (r < 0)
 		return r;
 	r = an__waiters_empty(&w->waiters) ? take_pending(w) : 0;
-	return r ? r : an__wait(&waiter, &w->waiters);
+	return r ? r : an__wait(&waiter, &w->waiters, &for_signal);
 }
 
 /* ---- made and closed ------------------------------------------------------------- */

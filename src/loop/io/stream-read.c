@@ -18,6 +18,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static const an__wait_kind for_bytes = { .what = "bytes of a stream" };
+
 enum {
 	/* A chain of libevent's buffers is a power of two with its header in it, at least
 	 * as large as what was asked for: asking for 64 KiB itself would take 128. */
@@ -203,7 +205,7 @@ int an__stream_wait_readable(an_stream *s)
 		s->armed = true;
 	}
 	s->read_burst = 0;
-	r = an__wait(&w, &s->readers);
+	r = an__wait(&w, &s->readers, &for_bytes);
 	return s->closed ? AN_ERR_CLOSED : r;
 }
 

@@ -20,6 +20,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static const an__wait_kind for_drain = { .what = "a stream to take more" };
+
 enum {
 	KEPT_PIECES = 16, /* of the output in one system call; 64 KiB is seldom in more */
 };
@@ -276,7 +278,7 @@ static int wait_written(an_stream *s, an__write *w, size_t low)
 	s->write_burst = 0;
 	s->parked = w;
 	bufferevent_setwatermark(s->bev, EV_WRITE, low, 0);
-	r = an__wait(&waiter, &s->writers);
+	r = an__wait(&waiter, &s->writers, &for_drain);
 	if (s->closed)
 		return AN_ERR_CLOSED;
 	s->parked = NULL;

@@ -12,6 +12,8 @@
 #include <asyncnet/error.h>
 #include <asyncnet/sync.h>
 
+static const an__wait_kind for_parties = { .what = "a barrier" };
+
 struct arrival {
 	an__waiter waiter;
 	an_barrier *barrier;
@@ -54,7 +56,8 @@ int an_barrier_wait(an_barrier *b, size_t *ret_index)
 		release_generation(b);
 	} else {
 		b->arrived++;
-		r = an__wait_with(&a.waiter, &b->waiters, AN_FOREVER, left);
+		r = an__wait_with(&a.waiter, &b->waiters, AN_FOREVER, left,
+				  &for_parties);
 	}
 	if (r == 0 && ret_index)
 		*ret_index = a.index;

@@ -12,6 +12,8 @@
 
 #include <errno.h>
 
+static const an__wait_kind for_notification = { .what = "a condition" };
+
 void an_condition_init(an_condition *c)
 {
 	*c = (an_condition)AN_CONDITION_INIT;
@@ -28,7 +30,7 @@ int an_condition_wait(an_condition *c, an_mutex *m)
 	if (r < 0)
 		return r;
 	an_mutex_unlock(m);
-	r = an__wait(&w, &c->waiters);
+	r = an__wait(&w, &c->waiters, &for_notification);
 	an__mutex_lock_uncancellable(m);
 	return r;
 }

@@ -9,6 +9,8 @@
 
 #include <asyncnet/sync.h>
 
+static const an__wait_kind for_event = { .what = "an event" };
+
 void an_event_init(an_event *e)
 {
 	*e = (an_event)AN_EVENT_INIT;
@@ -18,7 +20,7 @@ int an_event_wait(an_event *e)
 {
 	an__waiter w;
 
-	return e->set ? an__wait_check() : an__wait(&w, &e->waiters);
+	return e->set ? an__wait_check() : an__wait(&w, &e->waiters, &for_event);
 }
 
 void an_event_set(an_event *e)

@@ -5,12 +5,20 @@
  */
 #include "config.h"
 
+#include "loop/base/list.h"
 #include "loop/core/wait.h"
 #include "loop/sync/mutex.h"
 
 #include <asyncnet/error.h>
 
 #include <errno.h>
+
+static an_task *owner(const an__waiter *w)
+{
+	return an__container(w->queue, an_mutex, waiters)->owner;
+}
+
+static const an__wait_kind for_mutex = { "a mutex", owner };
 
 void an_mutex_init(an_mutex *m)
 {
@@ -30,7 +38,7 @@ int an_mutex_lock(an_mutex *m)
 	}
 	if (m->owner == an_current())
 		return -EDEADLK;
-	return an__wait(&w, &m->waiters);
+	return an__wait(&w, &m->waiters, &for_mutex);
 }
 
 void an__mutex_lock_uncancellable(an_mutex *m)
@@ -40,7 +48,7 @@ void an__mutex_lock_uncancellable(an_mutex *m)
 	if (!m->owner)
 		m->owner = an_current();
 	else
-		an_ignore(an__wait_uncancellable(&w, &m->waiters));
+		an_ignore(an__wait_uncancellable(&w, &m->waiters, &for_mutex));
 }
 
 int an_mutex_trylock(an_mutex *m)

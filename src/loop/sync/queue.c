@@ -20,6 +20,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const an__wait_kind for_room = { .what = "room in a queue" };
+static const an__wait_kind for_item = { .what = "an item of a queue" };
+static const an__wait_kind for_done = { .what = "the items of a queue to be done" };
+
 struct party {
 	an__waiter waiter;
 	void *item; /* a putter's to hand over, a getter's when it was woken with 0 */
@@ -116,7 +120,7 @@ int an_queue_put(an_queue *q, void *item)
 	r = an_queue_tryput(q, item);
 	if (r != -EAGAIN)
 		return r;
-	return an__wait(&putter.waiter, &q->putters);
+	return an__wait(&putter.waiter, &q->putters, &for_room);
 }
 
 /* ---- taking ------------------------------------------------------------------------ */
@@ -156,7 +160,7 @@ int an_queue_get(an_queue *q, void **ret_item)
 	r = an_queue_tryget(q, ret_item);
 	if (r != -EAGAIN)
 		return r;
-	r = an__wait(&getter.waiter, &q->getters);
+	r = an__wait(&getter.waiter, &q->getters, &for_item);
 	if (r == 0)
 		*ret_item = getter.item;
 	return r;
@@ -184,7 +188,7 @@ int an_queue_join(an_queue *q)
 {
 	an__waiter w;
 
-	return q->unfinished ? an__wait(&w, &q->joiners) : an__wait_check();
+	return q->unfinished ? an__wait(&w, &q->joiners, &for_done) : an__wait_check();
 }
 
 size_t an_queue_count(const an_queue *q)

@@ -11,6 +11,8 @@
 
 #include <errno.h>
 
+static const an__wait_kind for_permit = { .what = "a permit" };
+
 void an_semaphore_init(an_semaphore *s, size_t value, size_t bound)
 {
 	*s = (an_semaphore)AN_SEMAPHORE_INIT(value, bound);
@@ -25,7 +27,7 @@ int an_semaphore_acquire(an_semaphore *s)
 		return r;
 	if (an_semaphore_tryacquire(s) == 0)
 		return 0;
-	return an__wait(&w, &s->waiters);
+	return an__wait(&w, &s->waiters, &for_permit);
 }
 
 int an_semaphore_tryacquire(an_semaphore *s)

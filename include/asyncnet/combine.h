@@ -1,0 +1,154 @@
+/* Several tasks at once: all of them, the first of them, each as it ends; and waiting for
+ * tasks, queues, events and timers together.
+ *
+ * None of these calls owns the tasks it is given. They have been spawned with a handle,
+ * and each handle still goes to an_join() or an_detach(), unless a call says that it
+ * consumes it. A failure that one of these calls has seen is not reported as one that
+ * nobody joined.
+ *
+ * For tasks that end together as one piece of work, prefer a group (task.h): it cannot
+ * leave one behind.
+ */
+#ifndef ASYNCNET_COMBINE_H
+#define ASYNCNET_COMBINE_H
+
+#include <asyncnet/api.h>
+#include <asyncnet/sync.h>
+#include <asyncnet/task.h>
+
+AN_BEGIN_DECLS
+
+/* ---- gather ------------------------------------------------------------------------ */
+
+/* Waits for `count` tasks and returns what they returned, in the order of the arguments.
+ * Suspends. The same task may be given more than once. `results` has room for `count` of
+ * them and may be NULL.
+ *
+ * With `return_errors` a negative result is a result like any other. Without, the first
+ * failure ends the call with that code; the other tasks run on. A task that was cancelled
+ * by others counts as failed with -ECANCELED, which cancels neither the caller nor the
+ * rest.
+ *
+ * When the caller is cancelled, all the tasks are cancelled, with `return_errors`, too;
+ * the call returns at once, and they end in their own time: join them.
+ *
+ * On 0 all handles are consumed; otherwise they are all still the caller's.
+ * Returns 0; the first failure; -ECANCELED; -EDEADLK when the caller is among the tasks;
+ * -EBUSY when one is being joined; -ENOMEM. `results` is untouched unless 0. */
+AN_API AN_SUSPENDS int an_gather(an_task *const *tasks, size_t count, bool return_errors,
+				 int *results);
+
+/* ---- wait -------------------------------------------------------------------------- */
+
+/* What an_wait() waits for. */
+typedef enum an_wait_until {
+	AN_ALL_COMPLETED,   /* every task has ended */
+	AN_FIRST_COMPLETED, /* at least one has */
+	AN_FIRST_EXCEPTION, /* one has failed, or all have ended; to be cancelled is no
+			       failure */
+} an_wait_until;
+
+/* Waits until that is so, or for `limit` (AN_FOREVER: none; at most 0: only looks).
+ * Suspends. Cancels nothing, neither when the time is over nor when the caller is
+ * cancelled. Reorders `tasks`: first those that have ended, then those that run on, both
+ * in the order they were given in. The same task twice is counted twice.
+ * Returns how many have ended, also when the time is over; -ECANCELED; -EINVAL when count
+ * is 0; -EDEADLK when the caller is among the tasks; -ENOMEM. */
+AN_API AN_SUSPENDS ssize_t an_wait(an_task **tasks, size_t count, an_wait_until until,
+				   an_duration limit);
+
+/* Waits for one task, for at most `limit`; when that is over, or when the caller is
+ * cancelled, cancels the task and waits until it has really ended, its cleanup included.
+ * Suspends. With a limit of at most 0 a task that has not started never will.
+ *
+ * Returns 0 when the task has ended by itself, or returned a value in spite of its
+ * cancellation: *ret_result (may be NULL) is what it returned, be it an error; -ETIMEDOUT
+ * when it ended by being cancelled here as the time was over; -ECANCELED likewise for the
+ * caller's cancellation, which is never lost: with 0, too, the next suspending call of
+ * the caller sees it. In all these cases the handle is consumed.
+ * -EDEADLK and -EBUSY as an_join(): the handle is still yours. */
+AN_API AN_SUSPENDS int an_wait_for(an_task *task, an_duration limit, int *ret_result);
+
+/* ---- as completed ------------------------------------------------------------------ */
+
+/* An iteration over tasks in the order in which they end. Fields are private. */
+typedef struct an_completed {
+	struct an__completed *state;
+} an_completed;
+
+/* Begins it. The tasks must not be joined elsewhere while it lasts. Never suspends.
+ * Returns 0; -ENOMEM; -EDEADLK when the caller is among them. */
+AN_API int an_completed_begin(an_completed *c, an_task *const *tasks, size_t count);
+
+/* Waits for the next to end. Suspends. A limit is an an_timeout around the calls: when it
+ * is over, the rest of the tasks run on.
+ * Returns 0 and the task, still the caller's to be joined, which will not wait;
+ * AN_ERR_EOF when all have been returned; -ECANCELED (none was taken). */
+AN_API AN_SUSPENDS int an_completed_next(an_completed *c, an_task **ret_task);
+
+/* Ends it, at any time; the tasks run on. Never suspends. */
+AN_API void an_completed_end(an_completed *c);
+
+/* ---- select ------------------------------------------------------------------------ */
+
+/* What one case of a select waits for. */
+typedef enum an_select_kind {
+	AN_SELECT_GET,	 /* an item from `queue`, put into *ret_item */
+	AN_SELECT_PUT,	 /* room for `item` in `queue` */
+	AN_SELECT_TASK,	 /* the end of `task`, which is not consumed */
+	AN_SELECT_EVENT, /* `event` to be set */
+	AN_SELECT_TIME,	 /* the point `when` on the loop's clock */
+} an_select_kind;
+
+/* One case; written with the macros below. A case whose object is NULL (AN_FOREVER for a
+ * time) is never chosen, so that cases can be switched off in a loop. */
+typedef struct an_select_case {
+	an_select_kind kind;
+	an_queue *queue;
+	void *item, **ret_item;
+	an_task *task;
+	an_event *event;
+	an_duration when;
+} an_select_case;
+
+/* A case of each kind, for an array of them. */
+#define AN_ON_GET(q, ret) \
+	{ \
+		.kind = AN_SELECT_GET, .queue = (q), .ret_item = (ret) \
+	}
+#define AN_ON_PUT(q, what) \
+	{ \
+		.kind = AN_SELECT_PUT, .queue = (q), .item = (what) \
+	}
+#define AN_ON_DONE(t) \
+	{ \
+		.kind = AN_SELECT_TASK, .task = (t) \
+	}
+#define AN_ON_EVENT(e) \
+	{ \
+		.kind = AN_SELECT_EVENT, .event = (e) \
+	}
+#define AN_ON_TIME(point) \
+	{ \
+		.kind = AN_SELECT_TIME, .when = (point) \
+	}
+
+/* The most cases one select may have: they are kept on the caller's stack. */
+#define AN_SELECT_MAX 32
+
+/* Waits until one of the cases can happen, and has exactly that one happen. Suspends
+ * unless one can at once. Of several that can, the first in the array is taken, always:
+ * rotate the array where all must be served alike. While it waits it stands in each
+ * queue's line like anybody else, first come, first served.
+ *
+ * Returns the index of the case, 0 and more; its code is in *ret_result (may be NULL): 0,
+ * or AN_ERR_CLOSED for a queue that is closed (and, for a get, empty), or -ENOMEM for a
+ * put. Otherwise -ECANCELED (nothing happened); -EINVAL for no case or more than
+ * AN_SELECT_MAX; -EDEADLK when the caller is among the tasks or no case can ever be
+ * chosen. */
+AN_API AN_SUSPENDS int an_select(const an_select_case *cases, size_t count,
+				 int *ret_result);
+
+AN_END_DECLS
+
+#endif

@@ -1,0 +1,83 @@
+/* Seeing inside a running program: its tasks, what they wait for, how the loop fares.
+ *
+ * Debug mode (an_loop_opts.debug, or AN_DEBUG=1 in the environment) reports through
+ * trace.h:
+ *  - a step, which is what a task does between two suspensions, that took 100 ms or longer
+ *    (slow_step), with the task's name and where it was spawned: nothing else could run;
+ *  - a run that nothing can wake any more, with what each task waits for;
+ * and ends the program, saying which task and scope it was, when a scope is ended out of
+ * order or a task returns with one open.
+ */
+#ifndef ASYNCNET_INSPECT_H
+#define ASYNCNET_INSPECT_H
+
+#include <asyncnet/api.h>
+#include <asyncnet/loop.h>
+
+AN_BEGIN_DECLS
+
+/* ---- the tasks --------------------------------------------------------------------- */
+
+/* Puts up to `room` of the loop's tasks that have not ended into `tasks`, in the order of
+ * their spawning. They are borrowed until the caller suspends. Never suspends. Returns how
+ * many there are, which may be more than there was room for. */
+AN_API size_t an_loop_tasks(const an_loop *loop, an_task **tasks, size_t room);
+
+/* Writes the tasks of this thread's loop to a descriptor, as text for people: each under
+ * the one that spawned it, with its name, its state, what it waits for and for how long,
+ * on whom that depends, where it was spawned, and a backtrace of where it is.
+ *
+ *	main  parked 2.1 s: the tasks of its group
+ *	    at an_group_end+0x8c, app+0x51
+ *	 |- worker-1  parked 0.3 s: a mutex, held by worker-2
+ *	 |   spawned at app+0x33
+ *	 |   at an_mutex_lock+0x4e, worker+0x1c
+ *
+ * Async-signal-safe on the loop's thread: it neither allocates nor locks, and may be
+ * called from a handler while any task, or the loop, runs (names of functions come from the
+ * symbols that are exported; link with -rdynamic for the program's own). The backtraces
+ * are made with the compiler's unwinder, which glibc 2.35 and later allows in handlers.
+ * Never suspends. Returns 0; AN_ERR_NO_TASK where the thread has no loop; the error of
+ * the write. */
+AN_API int an_dump_tasks(int fd);
+
+/* How much of its stack a task uses, in bytes. */
+typedef struct an_stack_use {
+	size_t size; /* usable */
+	size_t now;  /* up to where it is parked; 0 for the running task */
+	size_t peak; /* memory of it that was ever written to, whole pages; that of former
+			owners of the stack is counted, too */
+} an_stack_use;
+
+/* Never suspends, and costs a system call. */
+AN_API an_stack_use an_task_stack_use(const an_task *task);
+
+/* ---- figures ----------------------------------------------------------------------- */
+
+/* Bucket i counts turns that took at least 2^i microseconds and less than twice that; the
+ * first those below 2 us, too, the last all above. */
+#define AN_LAG_BUCKETS 24
+
+/* The loop's figures since it was made. */
+typedef struct an_loop_metrics {
+	size_t tasks; /* that have not ended */
+	size_t tasks_peak;
+	uint64_t spawned;  /* since the start */
+	uint64_t switches; /* resumptions of tasks */
+	uint64_t turns;
+	size_t ready;			 /* tasks that could run now */
+	size_t timers;			 /* armed */
+	size_t stacks_used, stacks_free; /* of the pool; free ones may hold memory */
+	/* How long the loop did not look at its descriptors, for each turn: what a new
+	 * event has to wait in the worst case. Read off when the loop looks again. */
+	uint64_t lag[AN_LAG_BUCKETS];
+	an_duration lag_max;
+	an_duration busy; /* time in turns, in all */
+} an_loop_metrics;
+
+/* Never suspends. On the loop's own thread. */
+AN_API void an_loop_get_metrics(const an_loop *loop, an_loop_metrics *ret);
+
+AN_END_DECLS
+
+#endif
