@@ -2,9 +2,21 @@
 bench_binaries = \
 	bench/limits/download \
 	bench/limits/http_get \
+	bench/limits/mutex \
+	bench/limits/queue \
+	bench/limits/scope \
+	bench/limits/sleep \
+	bench/limits/spawn_join \
+	bench/limits/timer \
 	bench/limits/yield \
 	bench/ours/download \
 	bench/ours/http_get \
+	bench/ours/mutex \
+	bench/ours/queue \
+	bench/ours/scope \
+	bench/ours/sleep \
+	bench/ours/spawn_join \
+	bench/ours/timer \
 	bench/ours/yield \
 	bench/servers/bytes
 EXTRA_PROGRAMS += $(bench_binaries)
@@ -17,22 +29,53 @@ EXTRA_DIST += \
 	bench/peers/http_get_aiohttp.py \
 	bench/peers/http_get_curl.c \
 	bench/peers/measure.py \
-	bench/peers/yield.go \
-	bench/peers/yield_asyncio.py \
-	bench/peers/yield_st.c
+	bench/peers/Cargo.toml \
+	bench/peers/tasks.go \
+	bench/peers/tasks.rs \
+	bench/peers/tasks_asyncio.py \
+	bench/peers/tasks_st.c
 
 bench_limits_download_SOURCES = \
 	bench/limits/download.c bench/limits/connect.h bench/measure.h
 bench_limits_http_get_SOURCES = \
 	bench/limits/http_get.c bench/limits/connect.h bench/measure.h
-bench_limits_yield_SOURCES = bench/limits/yield.c bench/measure.h
+bench_limits_mutex_SOURCES = \
+	bench/limits/mutex.c bench/limits/fiber.h bench/measure.h
+bench_limits_queue_SOURCES = \
+	bench/limits/queue.c bench/limits/fiber.h bench/measure.h
+bench_limits_scope_SOURCES = bench/limits/scope.c bench/measure.h
+bench_limits_sleep_SOURCES = \
+	bench/limits/sleep.c bench/limits/fiber.h bench/measure.h
+bench_limits_spawn_join_SOURCES = \
+	bench/limits/spawn_join.c bench/limits/fiber.h bench/measure.h
+bench_limits_timer_SOURCES = bench/limits/timer.c bench/measure.h
+bench_limits_yield_SOURCES = \
+	bench/limits/yield.c bench/limits/fiber.h bench/measure.h
 bench_ours_download_SOURCES = bench/ours/download.c bench/measure.h
 bench_ours_download_LDADD = libasyncnet.la
 bench_ours_http_get_SOURCES = bench/ours/http_get.c bench/measure.h
 bench_ours_http_get_LDADD = libasyncnet.la
+bench_ours_mutex_SOURCES = bench/ours/mutex.c bench/measure.h
+bench_ours_mutex_LDADD = libasyncnet.la
+bench_ours_queue_SOURCES = bench/ours/queue.c bench/measure.h
+bench_ours_queue_LDADD = libasyncnet.la
+bench_ours_scope_SOURCES = bench/ours/scope.c bench/measure.h
+bench_ours_scope_LDADD = libasyncnet.la
+bench_ours_sleep_SOURCES = bench/ours/sleep.c bench/measure.h
+bench_ours_sleep_LDADD = libasyncnet.la
+bench_ours_spawn_join_SOURCES = bench/ours/spawn_join.c bench/measure.h
+bench_ours_spawn_join_LDADD = libasyncnet.la
+bench_ours_timer_SOURCES = bench/ours/timer.c bench/measure.h
+bench_ours_timer_LDADD = libasyncnet.la
 bench_ours_yield_SOURCES = bench/ours/yield.c bench/measure.h
 bench_ours_yield_LDADD = libasyncnet.la
 
 bench: $(bench_binaries)
 	BENCH_BUILD_DIR='$(abs_top_builddir)' $(top_srcdir)/bench/run $(GAUGES)
 .PHONY: bench
+
+# What bench/run builds of the peers.
+clean-local: clean-bench
+clean-bench:
+	rm -rf bench/cache
+.PHONY: clean-bench

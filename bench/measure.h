@@ -3,14 +3,16 @@
  *
  * Other load on the machine makes single slices slow, never fast, so the program reports
  * its 25th-percentile slice. It prints one line, the nanoseconds of CPU time an
- * operation, and nothing else on stdout.
+ * operation, and nothing else on stdout. A gauge of memory prints KiB instead.
  */
 #ifndef BENCH_MEASURE_H
 #define BENCH_MEASURE_H
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #define MEASURE_SLICES 512
 
@@ -59,6 +61,34 @@ static inline int measure_end(struct measure *m)
 	qsort(m->slices, (size_t)m->count, sizeof *m->slices, measure_compare);
 	printf("%.3f\n", m->slices[m->count / 4]);
 	return 0;
+}
+
+/* The KiB of memory that the process has in RAM. */
+static inline double measure_resident(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	long pages;
+
+	if (!f || fscanf(f, "%*d %ld", &pages) != 1)
+		exit(1);
+	fclose(f);
+	return (double)pages * (double)sysconf(_SC_PAGESIZE) / 1024;
+}
+
+/* The same sequence in every program. */
+static inline uint64_t measure_random(void)
+{
+	static uint64_t state = 88172645463325252;
+
+	state ^= state << 13;
+	state ^= state >> 7;
+	return state ^= state << 17;
+}
+
+/* From 10 s to 70 s, in nanoseconds: after the end of any measurement. */
+static inline int64_t measure_delay(void)
+{
+	return INT64_C(10000000000) + (int64_t)(measure_random() % 60000000000);
 }
 
 #endif

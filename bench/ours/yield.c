@@ -1,4 +1,4 @@
-/* tasks.yield: two tasks that yield to each other. */
+/* tasks.yield and tasks.yield1000: tasks that yield to each other. Usage: yield TASKS */
 #include "bench/measure.h"
 
 #include <asyncnet/asyncnet.h>
@@ -7,11 +7,12 @@
 #define YIELDS 250000
 
 static struct measure measure;
+static long tasks;
 
 static int yields(void *arg)
 {
 	(void)arg;
-	for (int i = 0; i < YIELDS / 2; i++) {
+	for (long i = 0; i < YIELDS / tasks; i++) {
 		int r = an_yield();
 
 		if (r < 0)
@@ -29,8 +30,8 @@ static int bench(void *arg)
 		int r;
 
 		an_group_begin(&group);
-		an_group_spawn(&group, yields, NULL);
-		an_group_spawn(&group, yields, NULL);
+		for (long j = 0; j < tasks; j++)
+			an_group_spawn(&group, yields, NULL);
 		r = an_group_end(&group);
 		if (r < 0)
 			return r;
@@ -39,7 +40,9 @@ static int bench(void *arg)
 	return measure_end(&measure);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc < 2 || (tasks = atol(argv[1])) < 1)
+		return 2;
 	return an_run(bench, NULL, NULL) ? 1 : 0;
 }
