@@ -2,8 +2,9 @@
  *
  * Debug mode (an_loop_opts.debug, or AN_DEBUG=1 in the environment) reports through
  * trace.h:
- *  - a step, which is what a task does between two suspensions, that took 100 ms or longer
- *    (slow_step), with the task's name and where it was spawned: nothing else could run;
+ *  - a step, which is what a task does between two suspensions, that took 100 ms or
+ *    longer (slow_step), with the task's name and where it was spawned: nothing else
+ *    could run;
  *  - a run that nothing can wake any more, with what each task waits for;
  * and ends the program, saying which task and scope it was, when a scope is ended out of
  * order or a task returns with one open.
@@ -19,8 +20,8 @@ AN_BEGIN_DECLS
 /* ---- the tasks --------------------------------------------------------------------- */
 
 /* Puts up to `room` of the loop's tasks that have not ended into `tasks`, in the order of
- * their spawning. They are borrowed until the caller suspends. Never suspends. Returns how
- * many there are, which may be more than there was room for. */
+ * their spawning. They are borrowed until the caller suspends. Never suspends. Returns
+ * how many there are, which may be more than there was room for. */
 AN_API size_t an_loop_tasks(const an_loop *loop, an_task **tasks, size_t room);
 
 /* Writes the tasks of this thread's loop to a descriptor, as text for people: each under
@@ -34,11 +35,11 @@ AN_API size_t an_loop_tasks(const an_loop *loop, an_task **tasks, size_t room);
  *	 |   at an_mutex_lock+0x4e, worker+0x1c
  *
  * Async-signal-safe on the loop's thread: it neither allocates nor locks, and may be
- * called from a handler while any task, or the loop, runs (names of functions come from the
- * symbols that are exported; link with -rdynamic for the program's own). The backtraces
- * are made with the compiler's unwinder, which glibc 2.35 and later allows in handlers.
- * Never suspends. Returns 0; AN_ERR_NO_TASK where the thread has no loop; the error of
- * the write. */
+ * called from a handler while any task, or the loop, runs (names of functions come from
+ * the symbols that are exported; link with -rdynamic for the program's own). The
+ * backtraces are made with the compiler's unwinder, which glibc 2.35 and later allows in
+ * handlers. Never suspends. Returns 0; AN_ERR_NO_TASK where the thread has no loop; the
+ * error of the write. */
 AN_API int an_dump_tasks(int fd);
 
 /* How much of its stack a task uses, in bytes. */

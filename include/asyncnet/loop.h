@@ -28,7 +28,7 @@ typedef struct an_loop_opts {
 	 * program with an explanation (inspect.h). Costs some 100 ns a switch. */
 	bool debug;
 	an_duration slow_step; /* what debug mode reports as slow; 0: 100 ms */
-	/* Have this signal write all tasks to stderr, as an_dump_tasks() does; 0: none. */
+	/* Has this signal write all tasks to stderr by an_dump_tasks(); 0: none. */
 	int dump_signal;
 	/* Not 0: ready tasks run in an order drawn from this seed (testing.h). */
 	uint64_t seed;
@@ -45,8 +45,8 @@ AN_API an_loop *an_loop_current(void);
 
 /* ---- loops made by hand ------------------------------------------------------------ */
 
-/* Makes a loop and has it be the thread's. For programs that run several pieces of work on
- * one loop with code of their own in between; an_run() is this, one main task, and
+/* Makes a loop and has it be the thread's. For programs that run several pieces of work
+ * on one loop with code of their own in between; an_run() is this, one main task, and
  * an_loop_free(). From outside a task, an_spawn(), an_call_soon() and the like work on
  * it. SIGINT is left alone. `opts` may be NULL. Never suspends.
  * Returns 0; AN_ERR_MISUSE when the thread has a loop; -ENOMEM and other errors of the
@@ -65,22 +65,22 @@ AN_API int an_loop_run_until(an_loop *loop, an_task *task, int *ret_result);
  * AN_ERR_STUCK with a virtual clock, when nothing can happen any more. */
 AN_API int an_loop_run(an_loop *loop);
 
-/* Has the run end after the current turn; before one, has the next run do one turn. From a
- * task or a callback of the loop; an_post() it from other threads. No effect on an_run()
- * and attached loops. Never suspends. */
+/* Has the run end after the current turn; before one, has the next run do one turn. From
+ * a task or a callback of the loop; an_post() it from other threads. No effect on
+ * an_run() and attached loops. Never suspends. */
 AN_API void an_loop_stop(an_loop *loop);
 
-/* Cancels and awaits what is left, reports what fails in that, and frees the loop. Accepts
- * NULL. Returns NULL; `loop`, which lives on, when called from a task or a callback of
- * it. */
+/* Cancels and awaits what is left, reports what fails in that, and frees the loop.
+ * Accepts NULL. Returns NULL; `loop`, which lives on, when called from a task or a
+ * callback of it. */
 AN_API an_loop *an_loop_free(an_loop *loop);
 
-/* After fork(), in the child: gives up the parent's loop, without running any of its tasks
- * or freeing what they own, so that the child can an_run() one of its own. Descriptors
- * that the loop itself had open are closed; sockets and files of the parent's objects
- * stay open until exec() or exit. Until it is called, calls that need a loop say
- * AN_ERR_NO_TASK in the child; the parent is not disturbed in any case. A child that calls
- * exec() or _exit() needs none of this. Never suspends. No effect where no loop was
+/* After fork(), in the child: gives up the parent's loop, without running any of its
+ * tasks or freeing what they own, so that the child can an_run() one of its own.
+ * Descriptors that the loop itself had open are closed; sockets and files of the parent's
+ * objects stay open until exec() or exit. Until it is called, calls that need a loop say
+ * AN_ERR_NO_TASK in the child; the parent is not disturbed in any case. A child that
+ * calls exec() or _exit() needs none of this. Never suspends. No effect where no loop was
  * running, nor in the parent. */
 AN_API void an_after_fork_child(void);
 

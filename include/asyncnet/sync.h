@@ -276,8 +276,9 @@ AN_API size_t an_queue_count(const an_queue *q);
 
 /* ---- thread queue ------------------------------------------------------------------ */
 
-/* A bounded FIFO of pointers between threads: tasks of any loop suspend in it, and threads
- * without a loop block in it. Opaque; counted, since nobody can know who leaves last. */
+/* A bounded FIFO of pointers between threads: tasks of any loop suspend in it, and
+ * threads without a loop block in it. Opaque; counted, since nobody can know who leaves
+ * last. */
 typedef struct an_thread_queue an_thread_queue;
 
 /* Makes one. `capacity`: how many items may lie in it, at least 1; AN_QUEUE_UNBOUNDED has

@@ -1,8 +1,8 @@
 /* The stack switch, and nothing else. L1.
  *
  * A context is what a switch must keep besides the stack's memory: where the stack is and
- * where to go on. x86-64 and aarch64 have a switch of their own below; elsewhere, and with
- * --with-context=ucontext, swapcontext does it.
+ * where to go on. x86-64 and aarch64 have a switch of their own below; elsewhere, and
+ * with --with-context=ucontext, swapcontext does it.
  *
  * The switch is inlined, and calls every callee-saved register clobbered: the compiler
  * then keeps on the stack what it still needs, which next to a switch is little, and
@@ -11,10 +11,11 @@
  * not be told is clobbered (the frame pointer) is kept in the context.
  *
  * So is the floating-point environment that <fenv.h> sets: the rounding mode and the
- * exceptions that trap. On x86-64 both units have a word for it, and fenv.h always changes
- * both, so the x87's, which is cheap to read, stands for the two. What intrinsics set in
- * mxcsr alone (flushing denormals to zero) is the thread's, for all its tasks: saving
- * that word, too, would make a yield a third dearer (stmxcsr waits for all before it).
+ * exceptions that trap. On x86-64 both units have a word for it, and fenv.h always
+ * changes both, so the x87's, which is cheap to read, stands for the two. What intrinsics
+ * set in mxcsr alone (flushing denormals to zero) is the thread's, for all its tasks:
+ * saving that word, too, would make a yield a third dearer (stmxcsr waits for all before
+ * it).
  *
  * A debugger or an unwinder finds a parked context by its sp, pc and fp; the function
  * around pc carries ordinary CFI. Below sp lies the red zone of that function (x86-64):

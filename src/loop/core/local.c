@@ -2,8 +2,8 @@
  *
  * A task's bindings are a chain, newest first, that it shares with the tasks it spawned:
  * a child takes a reference to its parent's chain, which costs nothing more however long
- * it is. Binding a variable anew puts a link in front, which the others do not see; a link
- * that nobody else can see is changed in place instead, so that a task that sets one
+ * it is. Binding a variable anew puts a link in front, which the others do not see; a
+ * link that nobody else can see is changed in place instead, so that a task that sets one
  * variable again and again does not grow.
  *
  *	parent ---> [user: ann] ---> [request: 7] ---> NULL

@@ -44,8 +44,9 @@ enum an__scope_kind {
 
 struct an__binding; /* local.c: the value of a task-local variable */
 
-/* Lies at the top of its own stack, so that a parked task costs one page. What a switch, a
- * spawn and a join touch comes first: a thousand tasks do not fit into the first cache. */
+/* Lies at the top of its own stack, so that a parked task costs one page. What a switch,
+ * a spawn and a join touch comes first: a thousand tasks do not fit into the first
+ * cache. */
 struct an_task {
 	an_task *next_ready;
 	an_loop *loop;
@@ -110,7 +111,7 @@ struct an_loop {
 	an_task *spare;
 	unsigned spare_count, spare_max;
 	an_task *dead; /* other ended tasks, to be freed on main_ctx */
-	bool stepping; /* every step goes back to main_ctx, which looks at it: debugging */
+	bool stepping; /* every step goes back to main_ctx, which looks at it */
 	an_duration turn_began;
 	an__ctx main_ctx;
 	void *main_fake_stack;
@@ -288,8 +289,8 @@ static inline __attribute__((always_inline)) void an__switch_to(an_loop *loop,
 	an__stack_switch_end(self->fake_stack, NULL, NULL);
 }
 
-/* From the current task, which is parked, ready or done, to whatever is next. Inlined into
- * the few that suspend. */
+/* From the current task, which is parked, ready or done, to whatever is next. Inlined
+ * into the few that suspend. */
 static inline __attribute__((always_inline)) void an__switch_away(an_loop *loop,
 								  an_task *self)
 {
