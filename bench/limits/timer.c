@@ -1,5 +1,6 @@
 /* The limit of tasks.timer100k: a wheel of 65536 slots of 1 ms, each a list of timers
- * that are linked both ways, and a list of unused timers. */
+ * that are linked both ways; a list of unused timers; and a bit for each slot that may
+ * have timers, by which the next deadline is found. */
 #include "bench/measure.h"
 
 #include <stddef.h>
@@ -22,10 +23,12 @@ struct timer {
 };
 
 static struct link slots[SLOTS], *unused;
+static uint64_t filled[SLOTS / 64];
 
 TIMER_CALL struct timer *timer_add(int64_t deadline, void (*fn)(void *), void *arg)
 {
-	struct link *slot = &slots[deadline / 1000000 % SLOTS], *l = unused;
+	size_t at = (size_t)deadline / 1000000 % SLOTS;
+	struct link *slot = &slots[at], *l = unused;
 	struct timer *t = (struct timer *)l;
 
 	unused = l->next;
@@ -36,6 +39,7 @@ TIMER_CALL struct timer *timer_add(int64_t deadline, void (*fn)(void *), void *a
 	l->prev = slot->prev;
 	slot->prev->next = l;
 	slot->prev = l;
+	filled[at / 64] |= UINT64_C(1) << at % 64;
 	return t;
 }
 
