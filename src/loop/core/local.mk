@@ -4,6 +4,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/ctx.h \
 	%D%/ctx-aarch64.S \
 	%D%/ctx-x86_64.S \
+	%D%/debug.c \
 	%D%/group.c \
 	%D%/guard.c \
 	%D%/guard.h \

@@ -164,6 +164,13 @@ void an__loop_poll(an_loop *loop); /* on main_ctx: looks for events, waits for t
 void an__loop_free(an_loop *loop); /* all tasks have ended */
 bool an__loop_stuck(const an_loop *loop); /* virtual clock: nothing can wake a task */
 
+an_task *an__take_step(an_loop *loop);	  /* off the ready queue; NULL: it is empty */
+
+/* debug.c */
+void an__debug_init(an_loop *loop); /* the options of debug mode */
+/* One step of `task` by enter(), timed and, if it was slow, reported. */
+void an__debug_step(an_loop *loop, an_task *task, void (*enter)(an_loop *, an_task *));
+
 /* tick.c */
 #define AN__TICK_OFF AN_FOREVER
 #define AN__TICK_ACTIVE INT64_MIN     /* in libevent's hands, without the timerfd */

@@ -81,13 +81,47 @@ static void free_dead(an_loop *loop)
 	}
 }
 
+an_task *an__take_step(an_loop *loop)
+{
+	struct an__ready_queue *q = &loop->ready;
+	an_task *task = q->first;
+
+	if (!task)
+		return NULL;
+	q->first = task->next_ready;
+	if (!q->first)
+		q->end = &q->first;
+	return task;
+}
+
+/* A task that suspends with no budget left comes back to main_ctx. (Only an eager child
+ * goes straight on to its parent, which brought the budget for that.) */
+static void run_steps(an_loop *loop)
+{
+	unsigned left = loop->budget;
+	an_task *next;
+
+	loop->budget = 0;
+	while (left && (next = an__take_step(loop))) {
+		left--;
+		if (loop->opts.debug)
+			an__debug_step(loop, next, enter);
+		else
+			enter(loop, next);
+	}
+	loop->budget = left;
+}
+
 static void run_ready(an_loop *loop)
 {
 	an_task *next;
 
 	set_budget(loop);
-	while ((next = an__next_ready(loop)))
-		enter(loop, next);
+	if (loop->stepping)
+		run_steps(loop);
+	else
+		while ((next = an__next_ready(loop)))
+			enter(loop, next);
 	free_dead(loop);
 }
 
@@ -313,6 +347,8 @@ int an__loop_new(struct event_base *base, const an_loop_opts *opts, an_loop **re
 		loop->opts = *opts;
 	if (!loop->opts.stack_size)
 		loop->opts.stack_size = 64 * 1024;
+	an__debug_init(loop);
+	loop->stepping = loop->opts.debug || loop->opts.seed;
 	loop->base = base;
 	loop->spare_max = an__stack_tools_watch() ? 0 : SPARE_MAX;
 	loop->ready.end = &loop->ready.first;
