@@ -208,6 +208,13 @@ struct an__binding *an__locals_share(struct an__binding *newest);
 void an__locals_drop(struct an__binding *newest);
 
 /* wait.c */
+static inline bool an__wait_cancellable(const an_task *task) /* of a parked task */
+{
+	const an__wait_special *special = task->waiter->special;
+
+	return !special || !special->uncancellable;
+}
+
 void an__wait_cancel(an_task *task, int result);    /* of a parked, cancellable task */
 an_duration an__wait_deadline(const an_task *task); /* what the parked task waits for */
 void an__wait_arm(an_task *task); /* of a parked task, for that deadline */

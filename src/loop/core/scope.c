@@ -97,7 +97,7 @@ static void spread(struct an__scope *s)
 static void wake_if_cancelled(an_task *task)
 {
 	if (task->state == AN__TASK_PARKED && task->scope->seen &&
-	    !task->waiter->uncancellable)
+	    an__wait_cancellable(task))
 		an__wait_cancel(task, -ECANCELED);
 }
 

@@ -248,7 +248,7 @@ void an__task_timer_fired(an__timer *timer)
 
 	if (task->state != AN__TASK_PARKED)
 		return;
-	if (!task->waiter->uncancellable && an__scope_cancelled(task)) {
+	if (an__wait_cancellable(task) && an__scope_cancelled(task)) {
 		an__wait_cancel(task, -ECANCELED);
 		return;
 	}

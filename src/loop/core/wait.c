@@ -42,12 +42,15 @@ int an__wait_check(void)
 	return an__check_current();
 }
 
+/* The nearest of the scopes' deadlines, where they can end the wait, and its own. */
 an_duration an__wait_deadline(const an_task *task)
 {
-	const an__waiter *w = task->waiter;
+	const an__wait_special *special = task->waiter->special;
 
-	if (w->uncancellable || task->scope->deadline > w->deadline)
-		return w->deadline;
+	if (!special)
+		return task->scope->deadline;
+	if (special->uncancellable || task->scope->deadline > special->deadline)
+		return special->deadline;
 	return task->scope->deadline;
 }
 
@@ -65,13 +68,12 @@ void an__wait_arm(an_task *task)
 }
 
 static inline void prepare(an_task *task, an__waiter *w, an__waiters *queue,
-			   const an__wait_kind *kind)
+			   const an__wait_kind *kind, const an__wait_special *special)
 {
 	w->task = task;
 	w->kind = kind;
-	w->sibling = NULL;
-	w->result = 0;
-	w->parked = true;
+	w->special = special;
+	w->result = AN__PARKED;
 	w->queue = NULL;
 	if (queue)
 		enqueue(queue, w);
@@ -84,31 +86,47 @@ static inline __attribute__((always_inline)) void park(an_task *task, an__waiter
 	task->waiter = w;
 	task->parked_at = loop->now;
 	task->state = AN__TASK_PARKED;
-	if (w->deadline != AN_FOREVER || task->limit != AN_FOREVER)
+	if (w->special || task->limit != AN_FOREVER)
 		an__wait_arm(task);
 	an__switch_away(loop, task);
 }
 
-int an__wait_with(an__waiter *w, an__waiters *queue, an_duration deadline,
-		  void (*cancelled)(an__waiter *w), const an__wait_kind *kind)
+int an__wait_checked(an__waiter *w, an__waiters *queue, const an__wait_kind *kind)
 {
-	int r = an__check_current();
-	an_task *task;
+	an_task *task = an__current_loop->current;
 
-	if (r < 0)
-		return r;
-	task = an__current_loop->current;
-	w->deadline = deadline;
-	w->uncancellable = false;
-	w->cancelled = cancelled;
-	prepare(task, w, queue, kind);
+	prepare(task, w, queue, kind, NULL);
 	park(task, w);
 	return w->result;
 }
 
 int an__wait(an__waiter *w, an__waiters *queue, const an__wait_kind *kind)
 {
-	return an__wait_with(w, queue, AN_FOREVER, NULL, kind);
+	int r = an__check_current();
+
+	return r < 0 ? r : an__wait_checked(w, queue, kind);
+}
+
+static int wait_specially(an__waiter *w, an__waiters *queue, const an__wait_kind *kind,
+			  const an__wait_special *special)
+{
+	an_task *task = an__current_loop->current;
+
+	prepare(task, w, queue, kind, special);
+	park(task, w);
+	return w->result;
+}
+
+int an__wait_with(an__waiter *w, an__waiters *queue, an_duration deadline,
+		  void (*cancelled)(an__waiter *w), const an__wait_kind *kind)
+{
+	int r = an__check_current();
+
+	if (r < 0)
+		return r;
+	return wait_specially(w, queue, kind,
+			      &(an__wait_special){ .deadline = deadline,
+						   .cancelled = cancelled });
 }
 
 int an__wait_until(an__waiter *w, an__waiters *queue, an_duration deadline,
@@ -123,12 +141,9 @@ int an__wait_uncancellable(an__waiter *w, an__waiters *queue, const an__wait_kin
 
 	if (!loop || !loop->current)
 		return AN_ERR_NO_TASK;
-	w->deadline = AN_FOREVER;
-	w->uncancellable = true;
-	w->cancelled = NULL;
-	prepare(loop->current, w, queue, kind);
-	park(loop->current, w);
-	return w->result;
+	return wait_specially(w, queue, kind,
+			      &(an__wait_special){ .deadline = AN_FOREVER,
+						   .uncancellable = true });
 }
 
 /* ---- several at once --------------------------------------------------------------- */
@@ -139,6 +154,7 @@ int an__wait_uncancellable(an__waiter *w, an__waiters *queue, const an__wait_kin
 int an__wait_many(an__waiter *const *ws, size_t count, an_duration deadline,
 		  const an__wait_kind *kind)
 {
+	an__wait_special special[count];
 	int r = an__check_current();
 	an_task *task;
 
@@ -146,11 +162,11 @@ int an__wait_many(an__waiter *const *ws, size_t count, an_duration deadline,
 		return r;
 	task = an__current_loop->current;
 	for (size_t i = 0; i < count; i++) {
-		ws[i]->deadline = deadline;
-		ws[i]->uncancellable = false;
-		ws[i]->cancelled = NULL;
-		prepare(task, ws[i], ws[i]->queue, kind);
-		ws[i]->sibling = ws[i + 1 < count ? i + 1 : 0];
+		special[i] = (an__wait_special){
+			.deadline = deadline,
+			.sibling = ws[i + 1 < count ? i + 1 : 0],
+		};
+		prepare(task, ws[i], ws[i]->queue, kind, &special[i]);
 	}
 	park(task, ws[0]);
 	/* The waker's result may be the same code. */
@@ -169,8 +185,7 @@ static void part_siblings(an__waiter *w)
 	an__waiter *s;
 
 	w->task->wait_ended = 0;
-	for (s = w->sibling; s != w; s = s->sibling) {
-		s->parked = false;
+	for (s = w->special->sibling; s && s != w; s = s->special->sibling) {
 		s->result = LOST;
 		dequeue(s);
 	}
@@ -178,15 +193,16 @@ static void part_siblings(an__waiter *w)
 
 bool an__wake(an__waiter *w, int result)
 {
-	if (!w->parked)
+	an_task *task = w->task;
+
+	if (w->result != AN__PARKED)
 		return false;
-	w->parked = false;
 	w->result = result;
 	dequeue(w);
-	if (__builtin_expect(w->sibling != NULL, 0))
+	if (__builtin_expect(w->special != NULL, 0))
 		part_siblings(w);
-	w->task->waiter = NULL;
-	an__ready(w->task);
+	task->waiter = NULL;
+	an__ready(task);
 	return true;
 }
 
@@ -207,6 +223,6 @@ void an__wait_cancel(an_task *task, int result)
 
 	an__wake(w, result);
 	task->wait_ended = result;
-	if (w->cancelled)
-		w->cancelled(w);
+	if (w->special && w->special->cancelled)
+		w->special->cancelled(w);
 }

@@ -29,6 +29,7 @@
 #define AN_LOOP_CORE_WAIT_H
 
 #include <asyncnet/task.h>
+#include <limits.h>
 
 struct an__waiter;
 
@@ -40,20 +41,27 @@ typedef struct an__wait_kind {
 	an_task *(*whom)(const struct an__waiter *w);
 } an__wait_kind;
 
+/* What few waits need. */
+typedef struct an__wait_special {
+	an_duration deadline; /* of this wait alone; AN_FOREVER: none */
+	/* Called, on the canceller's stack, when a cancellation or the deadline ended the
+	 * wait and before the task runs; must not suspend. NULL: nothing to do. */
+	void (*cancelled)(struct an__waiter *w);
+	struct an__waiter *sibling; /* a ring of those of an__wait_many(), else NULL */
+	bool uncancellable;
+} an__wait_special;
+
 typedef struct an__waiter {
 	struct an__waiter *next, *prev;
 	an__waiters *queue; /* the queue it is on; NULL: none */
 	an_task *task;
-	an_duration deadline; /* of this wait alone; AN_FOREVER: none */
 	const an__wait_kind *kind;
-	struct an__waiter *sibling; /* a ring of those of an__wait_many(), else NULL */
-	int result;
-	bool parked; /* neither woken nor cancelled yet */
-	bool uncancellable;
-	/* Called, on the canceller's stack, when a cancellation or the deadline ended the
-	 * wait and before the task runs; must not suspend. NULL: nothing to do. */
-	void (*cancelled)(struct an__waiter *w);
+	const an__wait_special *special; /* NULL: nothing */
+	int result; /* AN__PARKED: neither woken nor cancelled yet */
 } an__waiter;
+
+/* No code of anybody's. */
+#define AN__PARKED INT_MIN
 
 /* What every suspending function begins with: 0, -ECANCELED in a cancelled scope,
  * AN_ERR_NO_TASK outside a task. */
@@ -65,7 +73,11 @@ int an__wait_check(void);
  * -ECANCELED; AN_ERR_NO_TASK. */
 int an__wait(an__waiter *w, an__waiters *queue, const an__wait_kind *kind);
 
-/* The same, ending with -ETIMEDOUT at a point on the loop's clock. */
+/* The same without looking at the scopes: for who has called an__wait_check() and has not
+ * suspended since. */
+int an__wait_checked(an__waiter *w, an__waiters *queue, const an__wait_kind *kind);
+
+/* As an__wait(), ending with -ETIMEDOUT at a point on the loop's clock. */
 int an__wait_until(an__waiter *w, an__waiters *queue, an_duration deadline,
 		   const an__wait_kind *kind);
 
