@@ -5,4 +5,5 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/mutex.c \
 	%D%/mutex.h \
 	%D%/queue.c \
+	%D%/queue.h \
 	%D%/semaphore.c

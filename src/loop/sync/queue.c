@@ -12,6 +12,7 @@
 #include "loop/base/alloc.h"
 #include "loop/base/list.h"
 #include "loop/core/wait.h"
+#include "loop/sync/queue.h"
 
 #include <asyncnet/error.h>
 #include <asyncnet/sync.h>
@@ -23,11 +24,6 @@
 static const an__wait_kind for_room = { .what = "room in a queue" };
 static const an__wait_kind for_item = { .what = "an item of a queue" };
 static const an__wait_kind for_done = { .what = "the items of a queue to be done" };
-
-struct party {
-	an__waiter waiter;
-	void *item; /* a putter's to hand over, a getter's when it was woken with 0 */
-};
 
 void an_queue_init(an_queue *q, size_t capacity)
 {
@@ -85,16 +81,16 @@ static void *pop(an_queue *q)
 
 /* ---- putting ----------------------------------------------------------------------- */
 
-static struct party *first_party(an__waiters *waiters)
+static struct an__queue_party *first_party(an__waiters *waiters)
 {
 	an__waiter *w = an__waiters_first(waiters);
 
-	return w ? an__container(w, struct party, waiter) : NULL;
+	return w ? an__container(w, struct an__queue_party, waiter) : NULL;
 }
 
 int an_queue_tryput(an_queue *q, void *item)
 {
-	struct party *getter = first_party(&q->getters);
+	struct an__queue_party *getter = first_party(&q->getters);
 
 	if (q->closed)
 		return AN_ERR_CLOSED;
@@ -112,7 +108,7 @@ int an_queue_tryput(an_queue *q, void *item)
 
 int an_queue_put(an_queue *q, void *item)
 {
-	struct party putter = { .item = item };
+	struct an__queue_party putter = { .item = item };
 	int r = an__wait_check();
 
 	if (r < 0)
@@ -126,7 +122,7 @@ int an_queue_put(an_queue *q, void *item)
 /* ---- taking ------------------------------------------------------------------------ */
 
 /* Takes the oldest putter's item from its hands. */
-static void *accept_putter(an_queue *q, struct party *putter)
+static void *accept_putter(an_queue *q, struct an__queue_party *putter)
 {
 	q->unfinished++;
 	an__wake(&putter->waiter, 0);
@@ -135,7 +131,7 @@ static void *accept_putter(an_queue *q, struct party *putter)
 
 int an_queue_tryget(an_queue *q, void **ret_item)
 {
-	struct party *putter = first_party(&q->putters);
+	struct an__queue_party *putter = first_party(&q->putters);
 
 	if (q->count) {
 		*ret_item = pop(q);
@@ -152,7 +148,7 @@ int an_queue_tryget(an_queue *q, void **ret_item)
 
 int an_queue_get(an_queue *q, void **ret_item)
 {
-	struct party getter = { .item = NULL };
+	struct an__queue_party getter = { .item = NULL };
 	int r = an__wait_check();
 
 	if (r < 0)
