@@ -45,12 +45,17 @@ AN_API int an_dump_tasks(int fd);
 /* How much of its stack a task uses, in bytes. */
 typedef struct an_stack_use {
 	size_t size; /* usable */
-	size_t now;  /* up to where it is parked; 0 for the running task */
-	size_t peak; /* memory of it that was ever written to, whole pages; that of former
-			owners of the stack is counted, too */
+	/* Up to where it is parked, or where the running task calls this; 0 for one that
+	 * has ended, and for all others than the running one where swapcontext switches
+	 * (--with-context=ucontext). */
+	size_t now;
+	/* What was ever used, in pages that have memory; those that former tasks on the
+	 * same stack left behind are counted, too. */
+	size_t peak;
 } an_stack_use;
 
-/* Never suspends, and costs a system call. */
+/* Never suspends. Costs a system call for each 2 MiB of the stack. On the loop's own
+ * thread. */
 AN_API an_stack_use an_task_stack_use(const an_task *task);
 
 /* ---- figures ----------------------------------------------------------------------- */
@@ -66,17 +71,19 @@ typedef struct an_loop_metrics {
 	uint64_t spawned;  /* since the start */
 	uint64_t switches; /* resumptions of tasks */
 	uint64_t turns;
-	size_t ready;			 /* tasks that could run now */
-	size_t timers;			 /* armed */
+	size_t ready; /* tasks that could run now, the running one included */
+	/* Armed; one of a task that woke early may still be among them. */
+	size_t timers;
 	size_t stacks_used, stacks_free; /* of the pool; free ones may hold memory */
 	/* How long the loop did not look at its descriptors, for each turn: what a new
-	 * event has to wait in the worst case. Read off when the loop looks again. */
+	 * event has to wait in the worst case. A turn is counted when the loop looks
+	 * again. All zero with a virtual clock. */
 	uint64_t lag[AN_LAG_BUCKETS];
 	an_duration lag_max;
-	an_duration busy; /* time in turns, in all */
+	an_duration busy; /* the sum of all */
 } an_loop_metrics;
 
-/* Never suspends. On the loop's own thread. */
+/* Never suspends. On the loop's own thread. Takes time for each task that is ready. */
 AN_API void an_loop_get_metrics(const an_loop *loop, an_loop_metrics *ret);
 
 AN_END_DECLS

@@ -8,6 +8,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/group.c \
 	%D%/guard.c \
 	%D%/guard.h \
+	%D%/inspect.c \
 	%D%/done.c \
 	%D%/local.c \
 	%D%/loop-private.h \

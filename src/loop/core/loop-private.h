@@ -15,6 +15,7 @@
 #include "loop/core/wait.h"
 
 #include <asyncnet/error.h>
+#include <asyncnet/inspect.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -100,6 +101,16 @@ struct an__calls {
 	size_t spare_count;
 };
 
+/* See inspect.h. */
+struct an__figures {
+	size_t tasks_peak;
+	uint64_t switches, turns;
+	uint64_t lag[AN_LAG_BUCKETS];
+	an_duration lag_max, busy;
+	an_duration looked_at; /* when the turn began */
+	bool lagging;	       /* the next turn's beginning tells how long it took */
+};
+
 struct an_loop {
 	/* Scheduling. */
 	struct an__ready_queue ready;
@@ -152,6 +163,7 @@ struct an_loop {
 
 	an__list turn_hooks;
 	struct an__local locals[AN__LOCAL_COUNT];
+	struct an__figures figures;
 	an_loop_opts opts;
 };
 
@@ -165,6 +177,9 @@ void an__loop_free(an_loop *loop); /* all tasks have ended */
 bool an__loop_stuck(const an_loop *loop); /* virtual clock: nothing can wake a task */
 
 an_task *an__take_step(an_loop *loop);	  /* off the ready queue; NULL: it is empty */
+
+/* inspect.c */
+void an__count_lag(an_loop *loop, an_duration lag);
 
 /* debug.c */
 void an__debug_init(an_loop *loop); /* the options of debug mode */

@@ -104,6 +104,7 @@ static void run_steps(an_loop *loop)
 	loop->budget = 0;
 	while (left && (next = an__take_step(loop))) {
 		left--;
+		loop->figures.switches++;
 		if (loop->opts.debug)
 			an__debug_step(loop, next, enter);
 		else
@@ -117,11 +118,13 @@ static void run_ready(an_loop *loop)
 	an_task *next;
 
 	set_budget(loop);
-	if (loop->stepping)
+	if (loop->stepping) {
 		run_steps(loop);
-	else
+	} else {
 		while ((next = an__next_ready(loop)))
 			enter(loop, next);
+		loop->figures.switches += loop->allowance - loop->budget;
+	}
 	free_dead(loop);
 }
 
@@ -289,8 +292,34 @@ static void poll_virtual(an_loop *loop)
 		event_base_loop(loop->base, EVLOOP_ONCE);
 }
 
+/* After a turn, if descriptors are waited for. When there is work, they are looked at and
+ * the next turn follows at once, whose look at the clock is enough. A clock that jumps
+ * knows no lag. */
+static void end_lag(an_loop *loop)
+{
+	struct an__figures *f = &loop->figures;
+
+	if (loop->opts.virtual_clock)
+		return;
+	f->lagging = work_pending(loop);
+	if (!f->lagging)
+		an__count_lag(loop, an__clock_monotonic() - f->looked_at);
+}
+
+static void begin_lag(an_loop *loop)
+{
+	struct an__figures *f = &loop->figures;
+
+	f->turns++;
+	if (f->lagging)
+		an__count_lag(loop, loop->now - f->looked_at);
+	f->lagging = false;
+	f->looked_at = loop->now;
+}
+
 void an__loop_poll(an_loop *loop)
 {
+	end_lag(loop);
 	if (work_pending(loop)) {
 		event_base_loop(loop->base, LOOK_ONCE);
 	} else if (loop->opts.virtual_clock) {
@@ -305,14 +334,17 @@ void an__loop_turn(an_loop *loop)
 {
 	if (!loop->opts.virtual_clock)
 		loop->now = an__clock_monotonic();
+	begin_lag(loop);
 	loop->in_turn = true;
 	fire_timers(loop);
 	an__calls_run(loop);
 	run_ready(loop);
 	run_turn_hooks(loop);
 	loop->in_turn = false;
-	if (loop->attached)
+	if (loop->attached) {
 		an__tick_arm(loop);
+		end_lag(loop);
+	}
 }
 
 /* ---- made and freed ---------------------------------------------------------------- */

@@ -210,7 +210,8 @@ int an__task_new(an_loop *loop, an_task_fn fn, void *arg, const an_task_opts *op
 		task->name[sizeof task->name - 1] = '\0';
 	}
 	an__list_push(&loop->tasks, &task->all);
-	loop->task_count++;
+	if (++loop->task_count > loop->figures.tasks_peak)
+		loop->figures.tasks_peak = loop->task_count;
 	*ret = task;
 	return 0;
 }
@@ -232,6 +233,7 @@ void an__task_start(an_task *task, bool eager)
 	an__ready_first(task);
 	task->state = AN__TASK_NEW;
 	loop->budget += 2;
+	loop->figures.switches += 2;
 	an__switch_away(loop, self);
 }
 

@@ -2,6 +2,7 @@ check_PROGRAMS += \
 	tests/unit/core/test-call \
 	tests/unit/core/test-core-memory \
 	tests/unit/core/test-group \
+	tests/unit/core/test-inspect \
 	tests/unit/core/test-loop \
 	tests/unit/core/test-scope \
 	tests/unit/core/test-task
@@ -11,6 +12,8 @@ tests_unit_core_test_core_memory_CFLAGS = $(TEST_CFLAGS)
 tests_unit_core_test_core_memory_LDADD = $(TEST_LIBS)
 tests_unit_core_test_group_CFLAGS = $(TEST_CFLAGS)
 tests_unit_core_test_group_LDADD = $(TEST_LIBS)
+tests_unit_core_test_inspect_CFLAGS = $(TEST_CFLAGS)
+tests_unit_core_test_inspect_LDADD = $(TEST_LIBS)
 tests_unit_core_test_loop_CFLAGS = $(TEST_CFLAGS)
 tests_unit_core_test_loop_LDADD = $(TEST_LIBS)
 tests_unit_core_test_scope_CFLAGS = $(TEST_CFLAGS)
