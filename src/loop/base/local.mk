@@ -5,4 +5,6 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/errors.c \
 	%D%/heap.c \
 	%D%/heap.h \
-	%D%/list.h
+	%D%/list.h \
+	%D%/wheel.c \
+	%D%/wheel.h

@@ -132,7 +132,7 @@ struct an_loop {
 
 	/* Time. */
 	an_duration now;
-	an__heap timers;
+	an__wheel timers;
 	struct an__calls calls;
 
 	/* Tasks. */

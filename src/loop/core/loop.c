@@ -155,41 +155,43 @@ an_duration an_now_update(void)
 
 int an__timer_init(an__timer *t, an_loop *loop, void (*fn)(an__timer *))
 {
-	t->node.place = 0;
+	t->node = (an__wheel_node){ 0 };
 	t->loop = loop;
 	t->fn = fn;
-	return an__heap_reserve(&loop->timers);
+	return an__wheel_reserve(&loop->timers);
 }
 
 void an__timer_arm(an__timer *t, an_duration deadline)
 {
-	an__heap_set(&t->loop->timers, &t->node, deadline);
+	an__wheel_set(&t->loop->timers, &t->node, deadline);
 	an__wake_attached(t->loop);
 }
 
 void an__timer_disarm(an__timer *t)
 {
-	an__heap_remove(&t->loop->timers, &t->node);
+	an__wheel_remove(&t->loop->timers, &t->node);
 }
 
 void an__timer_done(an__timer *t)
 {
 	an__timer_disarm(t);
-	an__heap_unreserve(&t->loop->timers);
+	an__wheel_unreserve(&t->loop->timers);
 }
 
 an__timer *an__first_timer(an_loop *loop)
 {
-	an__heap_node *n = an__heap_first(&loop->timers);
+	an__wheel_node *n = an__wheel_first(&loop->timers);
 
 	return n ? an__container(n, an__timer, node) : NULL;
 }
 
 static void fire_timers(an_loop *loop)
 {
-	an__timer *t;
+	an__wheel_node *n;
 
-	while ((t = an__first_timer(loop)) && t->node.deadline <= loop->now) {
+	while ((n = an__wheel_due(&loop->timers, loop->now))) {
+		an__timer *t = an__container(n, an__timer, node);
+
 		an__timer_disarm(t);
 		t->fn(t);
 	}
@@ -208,7 +210,7 @@ static bool settle_first_timer(an_loop *loop)
 					     ? an__wait_deadline(task)
 					     : AN_FOREVER;
 
-		if (wanted == t->node.deadline)
+		if (wanted == an__wheel_deadline(&t->node))
 			return true;
 		an__timer_disarm(t);
 		if (wanted != AN_FOREVER)
@@ -253,7 +255,7 @@ static int foreign_events(const an_loop *loop)
 bool an__loop_stuck(const an_loop *loop)
 {
 	return loop->opts.virtual_clock && !work_pending(loop) && !loop->holds &&
-	       !loop->timers.used && foreign_events(loop) <= 0 &&
+	       an__wheel_empty(&loop->timers) && foreign_events(loop) <= 0 &&
 	       !atomic_load_explicit(&loop->posts, memory_order_relaxed) &&
 	       !event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ACTIVE);
 }
@@ -287,7 +289,7 @@ static void poll_virtual(an_loop *loop)
 	if (loop->holds)
 		event_base_loop(loop->base, EVLOOP_ONCE);
 	else if (settle_first_timer(loop))
-		jump(loop, an__first_timer(loop)->node.deadline);
+		jump(loop, an__wheel_deadline(&an__first_timer(loop)->node));
 	else if (foreign_events(loop) > 0)
 		event_base_loop(loop->base, EVLOOP_ONCE);
 }
@@ -437,7 +439,7 @@ void an__loop_free(an_loop *loop)
 	an__stack_overflow_leave();
 	an__stack_pool_free(loop->stacks);
 	an__calls_done(loop);
-	an__heap_done(&loop->timers);
+	an__wheel_done(&loop->timers);
 	an__current_loop = NULL;
 	free(loop);
 }

@@ -8,8 +8,8 @@
 #ifndef AN_LOOP_CORE_LOOP_H
 #define AN_LOOP_CORE_LOOP_H
 
-#include "loop/base/heap.h"
 #include "loop/base/list.h"
+#include "loop/base/wheel.h"
 
 #include <asyncnet/loop.h>
 
@@ -52,7 +52,7 @@ void an__task_watch_remove(an__task_watch *watch);
 /* ---- timers that are not a task's -------------------------------------------------- */
 
 typedef struct an__timer {
-	an__heap_node node;
+	an__wheel_node node;
 	an_loop *loop;
 	void (*fn)(struct an__timer *timer); /* on the loop's stack; must not suspend */
 } an__timer;

@@ -71,14 +71,17 @@ static void set(an_loop *loop, an_duration at)
 
 void an__tick_arm(an_loop *loop)
 {
-	an__timer *t = an__first_timer(loop);
+	an_duration next;
 
 	if (loop->ready.first || !an__list_empty(&loop->calls.soon)) {
 		set(loop, 1);
 		loop->tick_at = AN__TICK_SOON;
-	} else if (t && t->node.deadline < loop->tick_at) {
-		set(loop, t->node.deadline);
-		loop->tick_at = t->node.deadline;
+		return;
+	}
+	next = an__wheel_next(&loop->timers);
+	if (next < loop->tick_at) {
+		set(loop, next);
+		loop->tick_at = next;
 	}
 }
 

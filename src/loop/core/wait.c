@@ -63,7 +63,8 @@ void an__wait_arm(an_task *task)
 
 	if (deadline == AN_FOREVER)
 		return;
-	if (!task->timer.node.place || task->timer.node.deadline > deadline)
+	if (!an__wheel_has(&task->timer.node) ||
+	    an__wheel_deadline(&task->timer.node) > deadline)
 		an__timer_arm(&task->timer, deadline);
 }
 
