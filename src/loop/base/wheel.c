@@ -6,10 +6,10 @@
  * other by their number. When the horizon comes to a slot, its nodes go to lower levels,
  * and those of its first tick to the heap.
  *
- * Invariants: what is on the wheel is after the horizon; the heap has all that is not, and
- * may have some of what is: a slot that was poured. A list of equal deadlines is never
- * overtaken, for a slot is poured or taken down whole. Heads of lists are only valid
- * where `occupied` has a bit.
+ * Invariants: what is on the wheel is after the horizon; the heap has all that is not,
+ * and may have some of what is: a slot that was poured. A list of equal deadlines is
+ * never overtaken, for a slot is poured or taken down whole. Heads of lists are only
+ * valid where `occupied` has a bit.
  */
 #include "config.h"
 
@@ -56,7 +56,7 @@ static void hang(an__wheel *w, an__wheel_node *n, int64_t tick)
 	unsigned highest = 63 - (unsigned)__builtin_clzll((uint64_t)(tick ^ w->horizon));
 	unsigned level = highest / DIGIT_BITS;
 	unsigned slot = (tick >> (level * DIGIT_BITS)) % AN__WHEEL_SLOTS;
-	an__list *head = &w->slots[level][slot];
+	an__list *head = &w->slots[level * AN__WHEEL_SLOTS + slot];
 
 	if (!(w->occupied[level] >> slot & 1)) {
 		an__list_init(head);
@@ -66,12 +66,18 @@ static void hang(an__wheel *w, an__wheel_node *n, int64_t tick)
 	an__list_push(head, &n->link);
 }
 
+static bool is_slot(const an__wheel *w, const an__list *head)
+{
+	return (uintptr_t)head - (uintptr_t)w->slots < sizeof w->slots;
+}
+
+/* Also off a list of its owner's. */
 static void unhang(an__wheel *w, an__wheel_node *n)
 {
 	an__list *next = n->link.next, *prev = n->link.prev;
 
-	if (next == prev) { /* the head: it was the only one */
-		unsigned i = (unsigned)(next - &w->slots[0][0]);
+	if (next == prev && is_slot(w, next)) { /* it was the only one */
+		unsigned i = (unsigned)(next - w->slots);
 
 		clear_slot(w, i / AN__WHEEL_SLOTS, i % AN__WHEEL_SLOTS);
 	}
@@ -115,7 +121,7 @@ static void put(an__wheel *w, an__wheel_node *n, an_duration deadline)
 static void empty_first_slot(an__wheel *w, bool to_heap)
 {
 	unsigned level = first_level(w), slot = first_slot(w);
-	an__list *head = &w->slots[level][slot], *link, *next;
+	an__list *head = &w->slots[level * AN__WHEEL_SLOTS + slot], *link, *next;
 
 	clear_slot(w, level, slot);
 	for (link = head->next; link != head; link = next) {
@@ -138,10 +144,11 @@ static void take_down_first_slot(an__wheel *w)
 
 static bool first_slot_has_few(const an__wheel *w)
 {
-	const an__list *head = &w->slots[first_level(w)][first_slot(w)];
+	unsigned i = first_level(w) * AN__WHEEL_SLOTS + first_slot(w);
+	const an__list *head = &w->slots[i];
 	const an__list *link = head->next;
 
-	for (int i = 0; i < FEW && link != head; i++)
+	for (int few = 0; few < FEW && link != head; few++)
 		link = link->next;
 	return link == head;
 }

@@ -9,8 +9,9 @@
  *	level 0: 64 slots of 1 tick, level 1: 64 slots of 64 ticks, ... level 7
  *
  * Equal deadlines leave in the order they came: they have the same way, lists are first
- * in, first out, and the heap is stable. Room in the heap is reserved when a node is made,
- * so that inserting cannot fail. A node's memory may be freed as soon as it is removed.
+ * in, first out, and the heap is stable. Room in the heap is reserved when a node is
+ * made, so that inserting cannot fail. A node's memory may be freed as soon as it is
+ * removed.
  */
 #ifndef AN_LOOP_BASE_WHEEL_H
 #define AN_LOOP_BASE_WHEEL_H
@@ -22,7 +23,8 @@
 #define AN__WHEEL_SLOTS 64
 
 typedef struct an__wheel_node {
-	an__list link;	   /* of its slot; next is NULL: not on the wheel */
+	/* On its slot's list, or free for the owner; next is NULL: on none. */
+	an__list link;
 	an__heap_node near; /* has the deadline in any case */
 } an__wheel_node;
 
@@ -31,7 +33,7 @@ typedef struct an__wheel {
 	int64_t horizon;    /* the last tick whose deadlines are all in the heap */
 	uint32_t levels;    /* a bit for each level that has any */
 	uint64_t occupied[AN__WHEEL_LEVELS]; /* a bit for each slot that has any */
-	an__list slots[AN__WHEEL_LEVELS][AN__WHEEL_SLOTS];
+	an__list slots[AN__WHEEL_LEVELS * AN__WHEEL_SLOTS];
 } an__wheel;
 
 /* A zeroed wheel is empty, and a zeroed node is on none. All nodes must have been
@@ -45,7 +47,8 @@ void an__wheel_unreserve(an__wheel *w);
 /* Inserts the node, or moves it, behind all of the same deadline. */
 void an__wheel_set(an__wheel *w, an__wheel_node *n, an_duration deadline);
 
-/* No effect on a node that is not there. */
+/* No effect on a node that is not there; but it leaves the list on which its owner has
+ * put it by its link, if any, as it also does when it is set. */
 void an__wheel_remove(an__wheel *w, an__wheel_node *n);
 
 /* The first to leave when its deadline has come by `now`, else NULL. Time does not run

@@ -21,13 +21,24 @@
  * burst leaves behind is 18 KiB at most. */
 #define SPARE 256
 
+/* Short, because programs have very many: its lists go through the link of the timer,
+ * which does not need it meanwhile, and whether somebody has the handle is told by the
+ * timer's function. */
 struct an_call {
-	an__list node;
 	an__timer timer;
 	void (*fn)(void *arg);
 	void *arg;
-	bool owned; /* somebody has the handle */
 };
+
+static an__list *link_of(an_call *call)
+{
+	return &call->timer.node.link;
+}
+
+static an_call *call_of(an__list *link)
+{
+	return an__container(link, an_call, timer.node.link);
+}
 
 static void free_call(an_call *call)
 {
@@ -35,33 +46,39 @@ static void free_call(an_call *call)
 	free(call);
 }
 
-static void release(an_call *call)
+static void release(an_loop *loop, an_call *call)
 {
-	struct an__calls *calls = &call->timer.loop->calls;
+	struct an__calls *calls = &loop->calls;
 
 	if (calls->spare_count == SPARE) {
 		free_call(call);
 		return;
 	}
 	calls->spare_count++;
-	an__list_push_front(&calls->spare, &call->node);
+	link_of(call)->next = calls->spare;
+	calls->spare = link_of(call);
 }
 
 static void on_time(an__timer *timer)
 {
-	an_call *call = an__container(timer, an_call, timer);
+	an__list_push(&timer->loop->calls.soon, &timer->node.link);
+}
 
-	an__list_push(&timer->loop->calls.soon, &call->node);
+static void on_time_owned(an__timer *timer)
+{
+	on_time(timer);
 }
 
 static an_call *new_call(an_loop *loop)
 {
-	an__list *node = an__list_pop(&loop->calls.spare);
+	an__list *link = loop->calls.spare;
 	an_call *call;
 
-	if (node) {
+	if (link) {
 		loop->calls.spare_count--;
-		return an__container(node, an_call, node);
+		loop->calls.spare = link->next;
+		link->next = NULL;
+		return call_of(link);
 	}
 	call = an__malloc(sizeof *call);
 	if (!call)
@@ -70,7 +87,6 @@ static an_call *new_call(an_loop *loop)
 		free(call);
 		return NULL;
 	}
-	an__list_init(&call->node);
 	return call;
 }
 
@@ -85,7 +101,7 @@ static int get_call(void (*fn)(void *arg), void *arg, an_call **ret, an_call **r
 		return -ENOMEM;
 	call->fn = fn;
 	call->arg = arg;
-	call->owned = ret != NULL;
+	call->timer.fn = ret ? on_time_owned : on_time;
 	if (ret)
 		*ret = call;
 	*ret_call = call;
@@ -101,7 +117,7 @@ int an_call_soon(void (*fn)(void *arg), void *arg, an_call **ret)
 	if (r < 0)
 		return r;
 	loop = call->timer.loop;
-	an__list_push(&loop->calls.soon, &call->node);
+	an__list_push(&loop->calls.soon, link_of(call));
 	/* The turn ends with the running task's next suspension. Outside of tasks a turn
 	 * is to come, and a budget of 0 would tell it that none of the time since the
 	 * last was spent waiting. */
@@ -119,7 +135,7 @@ int an_call_at(an_duration when, void (*fn)(void *arg), void *arg, an_call **ret
 	if (r < 0)
 		return r;
 	if (when == AN_FOREVER)
-		an__list_push(&call->timer.loop->calls.idle, &call->node);
+		an__list_push(&call->timer.loop->calls.idle, link_of(call));
 	else
 		an__timer_arm(&call->timer, when);
 	return 0;
@@ -136,11 +152,14 @@ int an_call_later(an_duration delay, void (*fn)(void *arg), void *arg, an_call *
 
 an_call *an_call_cancel(an_call *call)
 {
+	/* Not by the call, which has been out of the cache for long: what is done to the
+	 * loop need not wait for it. */
+	an_loop *loop = an__current_loop;
+
 	if (!call)
 		return NULL;
-	an__list_remove(&call->node);
-	an__timer_disarm(&call->timer);
-	release(call);
+	an__wheel_remove(&loop->timers, &call->timer.node); /* off any list, too */
+	release(loop, call);
 	return NULL;
 }
 
@@ -148,49 +167,53 @@ void an__calls_init(an_loop *loop)
 {
 	an__list_init(&loop->calls.soon);
 	an__list_init(&loop->calls.idle);
-	an__list_init(&loop->calls.spare);
 }
 
 /* A call may cancel those behind it, which are then no longer on `now`. */
 void an__calls_run(an_loop *loop)
 {
-	an__list now, *node;
+	an__list now, *link;
 
 	if (__builtin_expect(an__list_empty(&loop->calls.soon), 1))
 		return;
 	an__list_init(&now);
 	an__list_splice(&now, &loop->calls.soon);
-	while ((node = an__list_pop(&now))) {
-		an_call *call = an__container(node, an_call, node);
+	while ((link = an__list_pop(&now))) {
+		an_call *call = call_of(link);
 		void (*fn)(void *arg) = call->fn;
 		void *arg = call->arg;
 
-		if (call->owned)
-			an__list_push(&loop->calls.idle, &call->node);
+		if (call->timer.fn == on_time_owned)
+			an__list_push(&loop->calls.idle, link);
 		else
-			release(call);
+			release(loop, call);
 		fn(arg);
 	}
 }
 
 static void free_list(an__list *list)
 {
-	an__list *node;
+	an__list *link;
 
-	while ((node = an__list_pop(list)))
-		free_call(an__container(node, an_call, node));
+	while ((link = an__list_pop(list)))
+		free_call(call_of(link));
 }
 
 void an__calls_done(an_loop *loop)
 {
+	an__list *link;
 	an__timer *t;
 
 	while ((t = an__first_timer(loop))) {
 		an__timer_disarm(t);
-		if (t->fn == on_time)
+		if (t->fn == on_time || t->fn == on_time_owned)
 			free_call(an__container(t, an_call, timer));
 	}
 	free_list(&loop->calls.soon);
 	free_list(&loop->calls.idle);
-	free_list(&loop->calls.spare);
+	while ((link = loop->calls.spare)) {
+		loop->calls.spare = link->next;
+		link->next = NULL;
+		free_call(call_of(link));
+	}
 }

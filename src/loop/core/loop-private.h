@@ -97,7 +97,8 @@ struct an__local {
 
 /* Calls without a task; see call.c. */
 struct an__calls {
-	an__list soon, idle, spare;
+	an__list soon, idle;
+	an__list *spare; /* by next alone */
 	size_t spare_count;
 };
 

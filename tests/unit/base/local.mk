@@ -1,7 +1,8 @@
 check_PROGRAMS += \
 	tests/unit/base/test-alloc \
 	tests/unit/base/test-errors \
-	tests/unit/base/test-heap tests/unit/base/test-wheel
+	tests/unit/base/test-heap \
+	tests/unit/base/test-wheel
 tests_unit_base_test_alloc_CFLAGS = $(TEST_CFLAGS)
 tests_unit_base_test_alloc_LDADD = $(TEST_LIBS)
 tests_unit_base_test_errors_CFLAGS = $(TEST_CFLAGS)

@@ -196,7 +196,8 @@ static void one_that_is_far_is_known_exactly(void **state)
 	assert_ptr_equal(an__wheel_due(&wheel, 3 * AN_HOUR + 1), nodes[0]);
 }
 
-/* Each look goes down a level, so that a loop that trusts it wakes eight times at most. */
+/* Each look goes down a level, so that a loop that trusts it wakes eight times at
+ * most. */
 static void many_that_are_far_are_looked_for_a_few_times(void **state)
 {
 	an_duration now = 0;
