@@ -12,6 +12,12 @@
  * the cancellation is seen at the next suspending call: -ECANCELED always means "it did
  * not happen". Where asyncio's outcome differs for that reason, the call says so.
  *
+ * Stacks. Below each lies a guard of four pages (16 KiB): a task that overflows into it
+ * ends the process by SIGSEGV, after a line on stderr that names the task. A function
+ * whose own variables take more than the guard can step over it, into another task's
+ * stack: keep such arrays on the heap, or compile what has them with
+ * -fstack-clash-protection, which touches each page of a frame in turn.
+ *
  * The struct bodies below are public so that they can lie on the caller's stack; their
  * fields are private.
  */

@@ -52,7 +52,7 @@ export PKG_CONFIG PKG_CONFIG_LIBDIR PKG_CONFIG_SYSROOT_DIR
     top=$(pwd)
     cd "$build"
     "$top/configure" -q --build="$("$top/build-aux/config.guess")" --host=$host \
-        --enable-werror --disable-dependency-tracking \
+        --enable-werror \
         CPPFLAGS="-I$sysroot/usr/include -I$sysroot/usr/include/$host" \
         LDFLAGS="-L$lib -Wl,-rpath-link,$lib:$sysroot/lib/$host"
 )

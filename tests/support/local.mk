@@ -4,6 +4,7 @@ libtest_support_la_SOURCES = \
 	%D%/cancel.h \
 	%D%/certs.c \
 	%D%/certs.h \
+	%D%/child.h \
 	%D%/libevent-memory.h \
 	%D%/program.h \
 	%D%/run.h

@@ -11,6 +11,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/inspect.c \
 	%D%/done.c \
 	%D%/local.c \
+	%D%/idle.c \
 	%D%/loop-private.h \
 	%D%/loop.c \
 	%D%/loop.h \

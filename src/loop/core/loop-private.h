@@ -112,6 +112,13 @@ struct an__figures {
 	bool lagging;	       /* the next turn's beginning tells how long it took */
 };
 
+/* Gives the memory of idle stacks back; see idle.c. */
+struct an__idle {
+	an__timer timer;
+	uint64_t serial; /* the loop's, when the last round began */
+	bool in_round;
+};
+
 struct an_loop {
 	/* Scheduling. */
 	struct an__ready_queue ready;
@@ -142,6 +149,7 @@ struct an_loop {
 	uint64_t task_serial;
 	an_task *main_task;
 	an__stack_pool *stacks;
+	struct an__idle idle;
 	bool ending; /* tasks that are spawned now begin cancelled */
 
 	/* libevent. */
@@ -196,6 +204,12 @@ void an__tick_done(an_loop *loop);
 void an__tick_arm(an_loop *loop);	   /* for the nearest deadline */
 void an__tick_activate(an_loop *loop);	   /* attached: has a turn run soon */
 an__timer *an__first_timer(an_loop *loop); /* or NULL */
+
+/* idle.c */
+#define AN__SPARES_KEPT 32 /* spare tasks that stay however idle they are */
+int an__idle_init(an_loop *loop);
+void an__idle_watch(an_loop *loop); /* more than these are spare, or stacks are warm */
+void an__idle_done(an_loop *loop);
 
 /* post.c */
 int an__post_init(an_loop *loop);

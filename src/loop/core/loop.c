@@ -402,10 +402,15 @@ int an__loop_new(struct event_base *base, const an_loop_opts *opts, an_loop **re
 	r = an__stack_overflow_enter(describe_overflow);
 	if (r < 0)
 		goto fail_tick;
+	r = an__idle_init(loop);
+	if (r < 0)
+		goto fail_overflow;
 	an__current_loop = loop;
 	*ret = loop;
 	return 0;
 
+fail_overflow:
+	an__stack_overflow_leave();
 fail_tick:
 	an__tick_done(loop);
 fail_post:
@@ -437,6 +442,7 @@ void an__loop_free(an_loop *loop)
 	an__post_done(loop);
 	an__tick_done(loop);
 	an__stack_overflow_leave();
+	an__idle_done(loop);
 	an__stack_pool_free(loop->stacks);
 	an__calls_done(loop);
 	an__wheel_done(&loop->timers);

@@ -5,22 +5,21 @@
  *	slab  | guard | usable ......... stagger | guard | usable ......... stagger | ...
  *	              ^ low                     ^ top
  *
- * A slot's life, moved by set_state() alone:
+ * A slot's life, moved by move() alone:
  *
  *	fresh --acquire--> used --release--> warm --acquire--> used
  *	                                     warm --trim-----> cold --acquire--> used
  *
  * A fresh slot has no guard yet: guards are installed when a slot is used for the first
  * time, so that a new slab costs little. Warm slots are taken last in, first out; the
- * oldest are trimmed. A few slots of the default size are hot: free, at the pool's very
- * beginning (stack.h), and used to all the rest here.
+ * oldest are trimmed.
  *
  * Trimming. On a release when there is too much that is warm, and by rounds when it has
  * been warm for long: between two rounds least_warm follows how many slots were warm all
  * the time, and the round gives half of them back.
  *
  * Invariants: slab->used counts its used slots; a class's warm and cold lists hold
- * exactly its slots in these states; a slab with no used slot and a cold one is
+ * exactly its slots in these states; a slab with no used slot and half of them cold is
  * unmapped; while warm slots exist, and somebody is there to ask, rounds are under way.
  */
 #include "loop/core/stack.h"
@@ -71,9 +70,6 @@
 /* Slots that one call of an__stack_pool_trim() gives back, at 2 us each. */
 #define ROUND_STEP 128
 
-/* Address space of the hot slots: those of large stacks are fewer. */
-#define HOT_BYTES ((size_t)4 << 20)
-
 /* Task tops 64 bytes apart fall into different cache sets; 16 of them cost 1 KiB at
  * most. */
 #define STAGGER(n) (((n)&15) * 64)
@@ -108,16 +104,15 @@ struct an__stack_slab {
 };
 
 struct an__stack_pool {
-	an__stack_hot hot; /* first: stack.h looks there */
 	size_t page, guard;
 	bool mprotect_guards;
+	bool watched;  /* by a tool that sees stacks come and go */
 	bool rounds;   /* an__stack_pool_trim() will be called */
 	bool in_round; /* it has returned MORE */
 	void (*ask)(void *arg);
 	void *ask_arg;
 	stack_class classes[CLASS_COUNT];
 };
-_Static_assert(offsetof(struct an__stack_pool, hot) == 0, "stack.h looks there");
 
 /* ---- guards ---------------------------------------------------------------------- */
 
@@ -198,12 +193,14 @@ static void tools_unmapped(an__stack *s)
 
 /* ---- slots ----------------------------------------------------------------------- */
 
-static void set_state(an__stack *s, enum slot_state state)
+/* Inlined, so that each caller has the one transition that it makes. */
+static inline __attribute__((always_inline)) void move(an__stack *s, enum slot_state from,
+						       enum slot_state to)
 {
 	struct an__stack_slab *slab = s->slab;
 	stack_class *c = slab->class;
 
-	switch ((enum slot_state)s->state) {
+	switch (from) {
 	case SLOT_FRESH:
 		slab->opened++;
 		break;
@@ -221,8 +218,8 @@ static void set_state(an__stack *s, enum slot_state state)
 		an__list_remove(&s->node);
 		break;
 	}
-	s->state = (unsigned char)state;
-	switch (state) {
+	s->state = (unsigned char)to;
+	switch (to) {
 	case SLOT_FRESH: /* never again */
 		break;
 	case SLOT_USED:
@@ -253,7 +250,6 @@ static int open_slot(an__stack_pool *pool, stack_class *c, an__stack **ret)
 	if (r < 0)
 		return r;
 	s->slab = slab;
-	s->may_be_hot = c == &pool->classes[0];
 	an__list_init(&s->node);
 	s->low = start + pool->guard + RESERVED_LOW;
 	s->top = start + c->stride - STAGGER(c->serial++);
@@ -326,18 +322,28 @@ static void discard(an__stack *s)
 	(void)madvise(start, (size_t)(end - start), MADV_DONTNEED);
 }
 
+/* Whether nothing there is used, and too little of it is warm to be worth keeping. */
+static bool expendable(const struct an__stack_slab *slab)
+{
+	return !slab->used && slab->cold >= slab->opened / 2;
+}
+
 /* Gives the memory of the oldest warm slot back, and that of its whole slab when nothing
- * there is used. Returns how many slots that were. */
-static size_t give_back(const an__stack_pool *pool, stack_class *c)
+ * there is used and it has no more than `most` warm slots. Returns how many slots that
+ * were. */
+static size_t give_back(const an__stack_pool *pool, stack_class *c, size_t most)
 {
 	an__stack *s = an__container(c->warm.prev, an__stack, node);
+	struct an__stack_slab *slab = s->slab;
 	size_t before = c->warm_count;
 
-	if (s->slab->used) {
+	if (slab->used || slab->opened - slab->cold > most) {
 		discard(s);
-		set_state(s, SLOT_COLD);
+		move(s, SLOT_WARM, SLOT_COLD);
+		if (expendable(slab))
+			unmap_slab(pool, slab);
 	} else {
-		unmap_slab(pool, s->slab);
+		unmap_slab(pool, slab);
 	}
 	return before - c->warm_count;
 }
@@ -350,7 +356,7 @@ static void trim_to_low_mark(const an__stack_pool *pool, stack_class *c)
 		if (!c->warm_count || c->warm_count * c->stride <= WARM_LOW)
 			c->trimming = false;
 		else
-			n += give_back(pool, c);
+			n += give_back(pool, c, SIZE_MAX);
 	}
 }
 
@@ -393,7 +399,7 @@ enum an__stack_trim an__stack_pool_trim(an__stack_pool *pool)
 		stack_class *c = &pool->classes[i];
 
 		while (c->due && c->warm_count && given < ROUND_STEP) {
-			size_t n = give_back(pool, c);
+			size_t n = give_back(pool, c, c->due);
 
 			given += n;
 			c->due -= n < c->due ? n : c->due;
@@ -433,15 +439,6 @@ static void class_init(an__stack_pool *pool, stack_class *c, size_t usable)
 	an__list_init(&c->slabs);
 }
 
-static unsigned hot_limit(const stack_class *c)
-{
-	size_t n = HOT_BYTES / c->stride;
-
-	if (an__stack_tools_watch())
-		return 0;
-	return n < AN__STACK_HOT ? (unsigned)n : AN__STACK_HOT;
-}
-
 int an__stack_pool_new(size_t default_size, an__stack_pool **ret)
 {
 	an__stack_pool *pool;
@@ -454,11 +451,11 @@ int an__stack_pool_new(size_t default_size, an__stack_pool **ret)
 	pool->page = (size_t)sysconf(_SC_PAGESIZE);
 	pool->guard = GUARD_PAGES * pool->page;
 	pool->mprotect_guards = an__guard_by_mprotect();
+	pool->watched = an__stack_tools_watch();
 	class_init(pool, &pool->classes[0],
 		   default_size < STACK_MIN ? STACK_MIN : default_size);
 	for (unsigned i = 1; i < CLASS_COUNT; i++)
 		class_init(pool, &pool->classes[i], (size_t)1 << (CLASS_SHIFT + i - 1));
-	pool->hot.limit = hot_limit(&pool->classes[0]);
 	*ret = pool;
 	return 0;
 }
@@ -502,7 +499,7 @@ static int take_fresh(an__stack_pool *pool, stack_class *c, an__stack **ret)
 	return r;
 }
 
-int an__stack_acquire_slow(an__stack_pool *pool, size_t size, an__stack **ret)
+int an__stack_acquire(an__stack_pool *pool, size_t size, an__stack **ret)
 {
 	stack_class *c = &pool->classes[0];
 	an__stack *s;
@@ -512,37 +509,37 @@ int an__stack_acquire_slow(an__stack_pool *pool, size_t size, an__stack **ret)
 		return -EINVAL;
 	if (size)
 		c = class_for(pool, size);
-	if (c == &pool->classes[0] && pool->hot.count) {
-		*ret = pool->hot.slots[--pool->hot.count];
-		return 0;
-	}
 	if (c->warm_count) {
 		s = an__container(c->warm.next, an__stack, node);
-		if (c->warm_count <= c->least_warm)
-			c->least_warm = c->warm_count - 1;
+		move(s, SLOT_WARM, SLOT_USED);
+		if (c->warm_count < c->least_warm)
+			c->least_warm = c->warm_count;
 	} else if (c->cold_count) {
 		s = an__container(c->cold.next, an__stack, node);
+		move(s, SLOT_COLD, SLOT_USED);
 	} else {
 		r = take_fresh(pool, c, &s);
 		if (r < 0)
 			return r;
+		move(s, SLOT_FRESH, SLOT_USED);
 	}
-	set_state(s, SLOT_USED);
-	tools_acquired(s);
+	if (pool->watched)
+		tools_acquired(s);
 	*ret = s;
 	return 0;
 }
 
-an__stack *an__stack_release_slow(an__stack_pool *pool, an__stack *stack)
+an__stack *an__stack_release(an__stack_pool *pool, an__stack *stack)
 {
 	struct an__stack_slab *slab;
 
 	if (!stack)
 		return NULL;
 	slab = stack->slab;
-	tools_released(stack);
-	set_state(stack, SLOT_WARM);
-	if (!slab->used && slab->cold)
+	if (pool->watched)
+		tools_released(stack);
+	move(stack, SLOT_USED, SLOT_WARM);
+	if (slab->cold && expendable(slab))
 		unmap_slab(pool, slab);
 	else
 		trim_to_low_mark(pool, slab->class);
@@ -564,8 +561,6 @@ an__stack_stats an__stack_pool_stats(const an__stack_pool *pool)
 		for (an__list *n = c->slabs.next; n != &c->slabs; n = n->next)
 			st.slabs++;
 	}
-	st.in_use -= pool->hot.count;
-	st.warm += pool->hot.count;
 	return st;
 }
 

@@ -37,7 +37,6 @@ typedef struct an__stack {
 	struct an__stack_slab *slab;
 	unsigned valgrind_id;
 	unsigned char state;
-	bool may_be_hot; /* of the default size */
 } an__stack;
 
 typedef struct an__stack_pool an__stack_pool;
@@ -50,43 +49,14 @@ int an__stack_pool_new(size_t default_size, an__stack_pool **ret);
 /* All stacks must have been given back. Accepts NULL, returns NULL. */
 an__stack_pool *an__stack_pool_free(an__stack_pool *pool);
 
-/* The stacks of the default size that were released last, newest on top: what
- * an__stack_pool begins with, so that a task's spawn and end take and leave one without a
- * call. Nothing is kept here when a tool (ASan, TSan, valgrind) must be told of each
- * change of owner. */
-#define AN__STACK_HOT 32
-typedef struct an__stack_hot {
-	unsigned count, limit;
-	an__stack *slots[AN__STACK_HOT];
-} an__stack_hot;
-
-int an__stack_acquire_slow(an__stack_pool *pool, size_t size, an__stack **ret);
-an__stack *an__stack_release_slow(an__stack_pool *pool, an__stack *stack);
-
 /* A stack of at least `size` bytes; 0: the default. Other sizes than the default are
  * rounded up to powers of two; the staggering takes up to 1 KiB of either. What the
  * memory holds is undefined. Returns 0; -ENOMEM, also when no more guards can be made;
  * -EINVAL above 1 GiB. */
-static inline int an__stack_acquire(an__stack_pool *pool, size_t size, an__stack **ret)
-{
-	an__stack_hot *hot = (an__stack_hot *)(void *)pool;
-
-	if (__builtin_expect(size || !hot->count, 0))
-		return an__stack_acquire_slow(pool, size, ret);
-	*ret = hot->slots[--hot->count];
-	return 0;
-}
+int an__stack_acquire(an__stack_pool *pool, size_t size, an__stack **ret);
 
 /* Must run on another stack. Accepts NULL, returns NULL. */
-static inline an__stack *an__stack_release(an__stack_pool *pool, an__stack *stack)
-{
-	an__stack_hot *hot = (an__stack_hot *)(void *)pool;
-
-	if (!stack || !stack->may_be_hot || hot->count >= hot->limit)
-		return an__stack_release_slow(pool, stack);
-	hot->slots[hot->count++] = stack;
-	return NULL;
-}
+an__stack *an__stack_release(an__stack_pool *pool, an__stack *stack);
 
 enum an__stack_trim {
 	AN__STACK_TRIM_MORE,  /* call again soon: the rest of what is due */
@@ -97,7 +67,7 @@ enum an__stack_trim {
 /* Gives back the memory of stacks that have been idle: of those that nobody needed since
  * the last call that did not return MORE, one half, so that what a burst left behind
  * shrinks by half with each round and is gone after some ten. One call takes some 0.3 ms
- * at most. The hottest stacks, up to AN__STACK_HOT of the default size, stay. */
+ * at most. */
 enum an__stack_trim an__stack_pool_trim(an__stack_pool *pool);
 
 /* `ask` is called, from a release, when idle stacks keep memory and trimming has not

@@ -154,7 +154,8 @@ void an__task_free(an_task *task)
 	if (loop->spare_count < loop->spare_max && task->default_stack) {
 		task->next_ready = loop->spare;
 		loop->spare = task;
-		loop->spare_count++;
+		if (++loop->spare_count == AN__SPARES_KEPT + 1)
+			an__idle_watch(loop);
 	} else if (task == loop->current) {
 		task->next_ready = loop->dead;
 		loop->dead = task;

@@ -22,8 +22,10 @@ tests_unit_core_test_task_CFLAGS = $(TEST_CFLAGS)
 tests_unit_core_test_task_LDADD = $(TEST_LIBS)
 check_PROGRAMS += \
 	tests/unit/core/test-ctx \
+	tests/unit/core/test-overflow \
 	tests/unit/core/test-stack \
-	tests/unit/core/test-stack-many
+	tests/unit/core/test-stack-many \
+	tests/unit/core/test-idle
 
 tests_unit_core_test_ctx_CFLAGS = $(TEST_CFLAGS) -frounding-math
 tests_unit_core_test_ctx_LDADD = $(TEST_LIBS) -lm
@@ -31,3 +33,7 @@ tests_unit_core_test_stack_CFLAGS = $(TEST_CFLAGS)
 tests_unit_core_test_stack_LDADD = $(TEST_LIBS)
 tests_unit_core_test_stack_many_CFLAGS = $(TEST_CFLAGS)
 tests_unit_core_test_stack_many_LDADD = $(TEST_LIBS)
+tests_unit_core_test_idle_CFLAGS = $(TEST_CFLAGS)
+tests_unit_core_test_idle_LDADD = $(TEST_LIBS)
+tests_unit_core_test_overflow_CFLAGS = $(TEST_CFLAGS)
+tests_unit_core_test_overflow_LDADD = $(TEST_LIBS)

@@ -4,21 +4,11 @@
 #include "loop/core/guard.h"
 #include "loop/core/stack.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/support/child.h"
 
-#include <cmocka.h>
 #include <errno.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
@@ -122,39 +112,7 @@ static size_t describe(const void *address, char *buf, size_t cap)
 				watched->low - (const char *)address);
 }
 
-/* Runs fn in a child that may die, gathers its stderr; returns the status of waitpid. */
-static int in_child(void (*fn)(an__stack_pool *pool), an__stack_pool *pool, char *said,
-		    size_t cap)
-{
-	struct rlimit none = { 0, 0 };
-	size_t length = 0;
-	int fds[2], status;
-	ssize_t n;
-	pid_t pid;
-
-	assert_int_equal(pipe(fds), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (!pid) {
-		setrlimit(RLIMIT_CORE, &none);
-		dup2(fds[1], STDERR_FILENO);
-		/* cmocka's handlers would jump out of the child's fault */
-		signal(SIGSEGV, SIG_DFL);
-		signal(SIGBUS, SIG_DFL);
-		alarm(30);
-		fn(pool);
-		_exit(0);
-	}
-	close(fds[1]);
-	while ((n = read(fds[0], said + length, cap - 1 - length)) > 0)
-		length += (size_t)n;
-	said[length] = '\0';
-	close(fds[0]);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return status;
-}
-
-static void touch_guard(an__stack_pool *pool)
+static void touch_guard(void *pool)
 {
 	if (an__stack_acquire(pool, 0, &watched) < 0 ||
 	    an__stack_overflow_enter(describe) < 0)
@@ -162,7 +120,7 @@ static void touch_guard(an__stack_pool *pool)
 	*(volatile char *)(watched->low - 128) = 1;
 }
 
-static void touch_guard_of_a_trimmed_stack(an__stack_pool *pool)
+static void touch_guard_of_a_trimmed_stack(void *pool)
 {
 	if (an__stack_acquire(pool, 0, &watched) < 0 ||
 	    an__stack_overflow_enter(describe) < 0)
@@ -174,7 +132,7 @@ static void touch_guard_of_a_trimmed_stack(an__stack_pool *pool)
 
 static char *volatile unmapped = (char *)16;
 
-static void touch_nothing_of_ours(an__stack_pool *pool)
+static void touch_nothing_of_ours(void *pool)
 {
 	if (an__stack_acquire(pool, 0, &watched) < 0 ||
 	    an__stack_overflow_enter(describe) < 0)
@@ -203,7 +161,7 @@ static void recursing_entry(void *arg)
 	abort();
 }
 
-static void recurse_on_a_stack(an__stack_pool *pool)
+static void recurse_on_a_stack(void *pool)
 {
 	an__ctx self, task;
 	void *fake;
@@ -223,13 +181,13 @@ static void former(int sig)
 	_exit(7);
 }
 
-static void former_handler(an__stack_pool *pool)
+static void former_handler(void *pool)
 {
 	signal(SIGSEGV, former);
 	touch_guard(pool);
 }
 
-static void left_again(an__stack_pool *pool)
+static void left_again(void *pool)
 {
 	signal(SIGSEGV, former);
 	if (an__stack_acquire(pool, 0, &watched) < 0 ||
@@ -239,7 +197,7 @@ static void left_again(an__stack_pool *pool)
 	*(volatile char *)(watched->low - 128) = 1;
 }
 
-static void sent_signal(an__stack_pool *pool)
+static void sent_signal(void *pool)
 {
 	(void)pool;
 	if (an__stack_overflow_enter(describe) < 0)
@@ -247,8 +205,7 @@ static void sent_signal(an__stack_pool *pool)
 	kill(getpid(), SIGSEGV);
 }
 
-static void dies(void (*fn)(an__stack_pool *), an__stack_pool *pool, int sig,
-		 const char *text)
+static void dies(void (*fn)(void *), an__stack_pool *pool, int sig, const char *text)
 {
 	char said[4096];
 	int status = in_child(fn, pool, said, sizeof(said));
@@ -336,21 +293,15 @@ static void entering_twice_is_a_misuse_and_leaving_restores(void **state)
 	assert_int_equal(alt_before.ss_flags, alt_after.ss_flags);
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_stack_can_be_written_from_low_to_top),
-		cmocka_unit_test(the_stack_released_last_is_reused_first),
-		cmocka_unit_test(sizes_are_met_and_bounded),
-		cmocka_unit_test(tops_are_staggered),
-		cmocka_unit_test(an_access_below_a_stack_is_reported_and_kills),
-		cmocka_unit_test(guards_by_mprotect_do_the_same),
-		cmocka_unit_test(
-			a_runaway_recursion_is_reported_from_the_alternate_stack),
-		cmocka_unit_test(other_faults_are_passed_on_in_silence),
-		cmocka_unit_test(entering_twice_is_a_misuse_and_leaving_restores),
-	};
-
-	alarm(60);
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(a_stack_can_be_written_from_low_to_top),
+	cmocka_unit_test(the_stack_released_last_is_reused_first),
+	cmocka_unit_test(sizes_are_met_and_bounded),
+	cmocka_unit_test(tops_are_staggered),
+	cmocka_unit_test(an_access_below_a_stack_is_reported_and_kills),
+	cmocka_unit_test(guards_by_mprotect_do_the_same),
+	cmocka_unit_test(a_runaway_recursion_is_reported_from_the_alternate_stack),
+	cmocka_unit_test(other_faults_are_passed_on_in_silence),
+	cmocka_unit_test(entering_twice_is_a_misuse_and_leaving_restores),
+};
+TEST_MAIN("stacks", tests)
