@@ -218,3 +218,18 @@ an_duration an__wheel_next(an__wheel *w)
 	}
 	return n ? n->near.deadline : AN_FOREVER;
 }
+
+size_t an__wheel_count(const an__wheel *w)
+{
+	size_t count = w->near.used;
+
+	for (unsigned level = 0; level < AN__WHEEL_LEVELS; level++)
+		for (uint64_t rest = w->occupied[level]; rest; rest &= rest - 1) {
+			unsigned slot = (unsigned)__builtin_ctzll(rest);
+			const an__list *head = &w->slots[level * AN__WHEEL_SLOTS + slot];
+
+			for (const an__list *l = head->next; l != head; l = l->next)
+				count++;
+		}
+	return count;
+}

@@ -62,6 +62,9 @@ an__wheel_node *an__wheel_first(an__wheel *w);
  * exactly would cost too much; AN_FOREVER when there is none. */
 an_duration an__wheel_next(an__wheel *w);
 
+/* How many are there. Walks along the lists: for figures, not for decisions. */
+size_t an__wheel_count(const an__wheel *w);
+
 static inline bool an__wheel_has(const an__wheel_node *n)
 {
 	return n->link.next || n->near.place;

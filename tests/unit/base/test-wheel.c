@@ -62,6 +62,15 @@ static void removed(int i)
 	table[i].in = false;
 }
 
+static size_t count_of_table(void)
+{
+	size_t count = 0;
+
+	for (int i = 0; i < COUNT; i++)
+		count += table[i].in;
+	return count;
+}
+
 static int first_of_table(void)
 {
 	int best = -1;
@@ -156,6 +165,7 @@ static void any_sequence_leaves_as_a_table_would(void **state)
 		srandom(seed);
 		for (int round = 0; round < 60; round++) {
 			change_some(now);
+			assert_int_equal(an__wheel_count(&wheel), count_of_table());
 			now = go_on(now);
 			fire_all_due(now);
 		}
