@@ -62,7 +62,7 @@ static void on_timer(an__timer *timer)
 
 void an__idle_watch(an_loop *loop)
 {
-	if (loop->opts.virtual_clock || loop->idle.timer.node.place)
+	if (loop->opts.virtual_clock || an__wheel_has(&loop->idle.timer.node))
 		return;
 	loop->idle.serial = loop->task_serial;
 	an__timer_arm(&loop->idle.timer, loop->now + PERIOD);
