@@ -21,14 +21,14 @@ static int burst(size_t tasks)
 
 static bool watched(const an_loop *loop)
 {
-	return loop->idle.timer.node.place != 0;
+	return an__wheel_has(&loop->idle.timer.node);
 }
 
 /* A second passes: the timer is fired by hand, so that nobody waits for it. */
 static int idle_round(an_loop *loop)
 {
 	CHECK(watched(loop));
-	CHECK(loop->idle.timer.node.deadline > loop->now);
+	CHECK(an__wheel_deadline(&loop->idle.timer.node) > loop->now);
 	do {
 		an__timer_disarm(&loop->idle.timer);
 		loop->idle.timer.fn(&loop->idle.timer);
