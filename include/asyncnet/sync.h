@@ -209,14 +209,22 @@ typedef struct an_queue_opts {
 	int (*compare)(const void *a, const void *b);
 } an_queue_opts;
 
+/* Where the items lie; private. A priority queue has them in a heap, the others in a
+ * ring. */
+struct an__store {
+	union {
+		void **ring;
+		struct an__store_entry *heap;
+	};
+	size_t room; /* allocated: 0 or a power of two */
+	size_t head; /* of the ring: the oldest; grows, and is taken modulo the room */
+	size_t count;
+};
+
 /* A queue of pointers. Fields are private. */
 typedef struct an_queue {
 	an__waiters getters, putters, joiners;
-	union {
-		void **ring;
-		struct an__queue_entry *heap; /* a priority queue's */
-	};
-	size_t room, head, count; /* the ring: allocated, first, used */
+	struct an__store store;
 	size_t capacity, unfinished;
 	int (*compare)(const void *a, const void *b);
 	uint64_t serial; /* keeps equal priorities in order */
@@ -229,8 +237,10 @@ typedef struct an_queue {
  * memory is taken as the queue fills. */
 AN_API void an_queue_init(an_queue *q, size_t capacity);
 
-/* The same with an order. A capacity of 0 is a rendezvous in any order. Never suspends.
- * Returns 0; -EINVAL for a priority queue without `compare`, or an unknown order. */
+/* The same with an order. A capacity of 0 is a rendezvous in any order, and so is NULL
+ * for `opts`. Never suspends.
+ * Returns 0; -EINVAL for a priority queue without `compare`, or an unknown order: the
+ * queue is untouched then. */
 AN_API int an_queue_init_with(an_queue *q, const an_queue_opts *opts);
 
 /* Frees the queue's memory. The items in it are not touched: take them out first. No task

@@ -16,6 +16,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/loop.c \
 	%D%/loop.h \
 	%D%/overflow.c \
+	%D%/park.h \
 	%D%/post.c \
 	%D%/run.c \
 	%D%/scope.c \

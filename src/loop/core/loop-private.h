@@ -1,4 +1,5 @@
-/* The structs of the loop and of the task, for the files of this folder alone. L1.
+/* The structs of the loop and of the task, for the files of this folder, and for those
+ * that park.h is inlined into. L1.
  *
  * Who runs: the loop's own context (main_ctx) and one context for each task. A task that
  * parks switches straight to the next ready task; only when none is ready, or the turn's
@@ -237,7 +238,8 @@ void an__tasks_free_spare(an_loop *loop);
 struct an__binding *an__locals_share(struct an__binding *newest);
 void an__locals_drop(struct an__binding *newest);
 
-/* wait.c */
+/* wait.c; more of it in park.h */
+void an__part_siblings(an__waiter *w); /* the others of an__wait_many() wait no more */
 static inline bool an__wait_cancellable(const an_task *task) /* of a parked task */
 {
 	const an__wait_special *special = task->waiter->special;
@@ -366,6 +368,8 @@ static inline int an__check_current(void)
 
 	if (__builtin_expect(!loop || !loop->current, 0))
 		return AN_ERR_NO_TASK;
+	if (__builtin_expect(loop->current->limit > loop->now, 1))
+		return 0;
 	return an__scope_cancelled(loop->current) ? -ECANCELED : 0;
 }
 

@@ -1,41 +1,12 @@
 /* The suspend/wake/cancel primitive. L1; see wait.h for the contract. */
 #include "config.h"
 
-#include "loop/core/loop-private.h"
+#include "loop/core/park.h"
 
 #include <asyncnet/error.h>
 
 #include <errno.h>
 #include <limits.h>
-
-static void enqueue(an__waiters *q, an__waiter *w)
-{
-	w->next = NULL;
-	w->prev = q->last;
-	w->queue = q;
-	if (q->last)
-		q->last->next = w;
-	else
-		q->first = w;
-	q->last = w;
-}
-
-static void dequeue(an__waiter *w)
-{
-	an__waiters *q = w->queue;
-
-	if (!q)
-		return;
-	if (w->prev)
-		w->prev->next = w->next;
-	else
-		q->first = w->next;
-	if (w->next)
-		w->next->prev = w->prev;
-	else
-		q->last = w->prev;
-	w->queue = NULL;
-}
 
 int an__wait_check(void)
 {
@@ -68,44 +39,16 @@ void an__wait_arm(an_task *task)
 		an__timer_arm(&task->timer, deadline);
 }
 
-static inline void prepare(an_task *task, an__waiter *w, an__waiters *queue,
-			   const an__wait_kind *kind, const an__wait_special *special)
-{
-	w->task = task;
-	w->kind = kind;
-	w->special = special;
-	w->result = AN__PARKED;
-	w->queue = NULL;
-	if (queue)
-		enqueue(queue, w);
-}
-
-static inline __attribute__((always_inline)) void park(an_task *task, an__waiter *w)
-{
-	an_loop *loop = task->loop;
-
-	task->waiter = w;
-	task->parked_at = loop->now;
-	task->state = AN__TASK_PARKED;
-	if (w->special || task->limit != AN_FOREVER)
-		an__wait_arm(task);
-	an__switch_away(loop, task);
-}
-
 int an__wait_checked(an__waiter *w, an__waiters *queue, const an__wait_kind *kind)
 {
-	an_task *task = an__current_loop->current;
-
-	prepare(task, w, queue, kind, NULL);
-	park(task, w);
-	return w->result;
+	return an__wait_here(w, queue, kind);
 }
 
 int an__wait(an__waiter *w, an__waiters *queue, const an__wait_kind *kind)
 {
 	int r = an__check_current();
 
-	return r < 0 ? r : an__wait_checked(w, queue, kind);
+	return r < 0 ? r : an__wait_here(w, queue, kind);
 }
 
 static int wait_specially(an__waiter *w, an__waiters *queue, const an__wait_kind *kind,
@@ -113,8 +56,8 @@ static int wait_specially(an__waiter *w, an__waiters *queue, const an__wait_kind
 {
 	an_task *task = an__current_loop->current;
 
-	prepare(task, w, queue, kind, special);
-	park(task, w);
+	an__waiter_prepare(task, w, queue, kind, special);
+	an__park(task, w);
 	return w->result;
 }
 
@@ -138,9 +81,7 @@ int an__wait_until(an__waiter *w, an__waiters *queue, an_duration deadline,
 
 int an__wait_uncancellable(an__waiter *w, an__waiters *queue, const an__wait_kind *kind)
 {
-	an_loop *loop = an__current_loop;
-
-	if (!loop || !loop->current)
+	if (!an__current_task())
 		return AN_ERR_NO_TASK;
 	return wait_specially(w, queue, kind,
 			      &(an__wait_special){ .deadline = AN_FOREVER,
@@ -167,9 +108,9 @@ int an__wait_many(an__waiter *const *ws, size_t count, an_duration deadline,
 			.deadline = deadline,
 			.sibling = ws[i + 1 < count ? i + 1 : 0],
 		};
-		prepare(task, ws[i], ws[i]->queue, kind, &special[i]);
+		an__waiter_prepare(task, ws[i], ws[i]->queue, kind, &special[i]);
 	}
-	park(task, ws[0]);
+	an__park(task, ws[0]);
 	/* The waker's result may be the same code. */
 	if (task->wait_ended < 0)
 		return task->wait_ended;
@@ -181,29 +122,22 @@ int an__wait_many(an__waiter *const *ws, size_t count, an_duration deadline,
 
 /* ---- waking ------------------------------------------------------------------------ */
 
-static void part_siblings(an__waiter *w)
+void an__part_siblings(an__waiter *w)
 {
 	an__waiter *s;
 
 	w->task->wait_ended = 0;
 	for (s = w->special->sibling; s && s != w; s = s->special->sibling) {
 		s->result = LOST;
-		dequeue(s);
+		an__waiter_dequeue(s);
 	}
 }
 
 bool an__wake(an__waiter *w, int result)
 {
-	an_task *task = w->task;
-
 	if (w->result != AN__PARKED)
 		return false;
-	w->result = result;
-	dequeue(w);
-	if (__builtin_expect(w->special != NULL, 0))
-		part_siblings(w);
-	task->waiter = NULL;
-	an__ready(task);
+	an__wake_parked(w, result);
 	return true;
 }
 

@@ -6,4 +6,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/mutex.h \
 	%D%/queue.c \
 	%D%/queue.h \
-	%D%/semaphore.c
+	%D%/rwlock.c \
+	%D%/semaphore.c \
+	%D%/store.c \
+	%D%/store.h

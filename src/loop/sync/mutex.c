@@ -1,4 +1,4 @@
-/* The mutex. L2: written on wait.h alone.
+/* The mutex. L2: written on wait.h, whose inside it inlines where a task parks.
  *
  * Waiters: tasks in an_mutex_lock(), woken by the unlock that makes them the owner.
  * Invariant: nobody waits while there is no owner.
@@ -6,7 +6,7 @@
 #include "config.h"
 
 #include "loop/base/list.h"
-#include "loop/core/wait.h"
+#include "loop/core/park.h"
 #include "loop/sync/mutex.h"
 
 #include <asyncnet/error.h>
@@ -25,20 +25,27 @@ void an_mutex_init(an_mutex *m)
 	*m = (an_mutex)AN_MUTEX_INIT;
 }
 
-int an_mutex_lock(an_mutex *m)
+/* Apart from its caller, whose last call it is: only who waits pays for a frame. */
+static __attribute__((noinline)) int wait_for_mutex(an_mutex *m)
 {
 	an__waiter w;
-	int r = an__wait_check();
+
+	return an__wait_here(&w, &m->waiters, &for_mutex);
+}
+
+int an_mutex_lock(an_mutex *m)
+{
+	int r = an__check_current();
 
 	if (r < 0)
 		return r;
 	if (!m->owner) {
-		m->owner = an_current();
+		m->owner = an__current_task();
 		return 0;
 	}
-	if (m->owner == an_current())
+	if (m->owner == an__current_task())
 		return -EDEADLK;
-	return an__wait(&w, &m->waiters, &for_mutex);
+	return wait_for_mutex(m);
 }
 
 void an__mutex_lock_uncancellable(an_mutex *m)
@@ -46,14 +53,14 @@ void an__mutex_lock_uncancellable(an_mutex *m)
 	an__waiter w;
 
 	if (!m->owner)
-		m->owner = an_current();
+		m->owner = an__current_task();
 	else
 		an_ignore(an__wait_uncancellable(&w, &m->waiters, &for_mutex));
 }
 
 int an_mutex_trylock(an_mutex *m)
 {
-	an_task *task = an_current();
+	an_task *task = an__current_task();
 
 	if (!task)
 		return AN_ERR_NO_TASK;
@@ -67,11 +74,11 @@ int an_mutex_unlock(an_mutex *m)
 {
 	an__waiter *w = an__waiters_first(&m->waiters);
 
-	if (!m->owner || m->owner != an_current())
+	if (!m->owner || m->owner != an__current_task())
 		return -EPERM;
 	m->owner = w ? w->task : NULL;
 	if (w)
-		an__wake(w, 0);
+		an__wake_parked(w, 0);
 	return 0;
 }
 

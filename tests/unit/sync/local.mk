@@ -4,6 +4,7 @@ check_PROGRAMS += \
 	tests/unit/sync/test-event \
 	tests/unit/sync/test-mutex \
 	tests/unit/sync/test-queue \
+	tests/unit/sync/test-rwlock \
 	tests/unit/sync/test-semaphore
 tests_unit_sync_test_barrier_CFLAGS = $(TEST_CFLAGS)
 tests_unit_sync_test_barrier_LDADD = $(TEST_LIBS)
@@ -15,5 +16,7 @@ tests_unit_sync_test_mutex_CFLAGS = $(TEST_CFLAGS)
 tests_unit_sync_test_mutex_LDADD = $(TEST_LIBS)
 tests_unit_sync_test_queue_CFLAGS = $(TEST_CFLAGS)
 tests_unit_sync_test_queue_LDADD = $(TEST_LIBS)
+tests_unit_sync_test_rwlock_CFLAGS = $(TEST_CFLAGS)
+tests_unit_sync_test_rwlock_LDADD = $(TEST_LIBS)
 tests_unit_sync_test_semaphore_CFLAGS = $(TEST_CFLAGS)
 tests_unit_sync_test_semaphore_LDADD = $(TEST_LIBS)
