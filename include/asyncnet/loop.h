@@ -19,7 +19,8 @@ typedef struct an_loop_opts {
 	/* The clock jumps to the next deadline instead of waiting: for tests. */
 	bool virtual_clock;
 	/* Leave SIGINT alone; otherwise the first cancels the main task and the second
-	 * ends the process as the default action does. */
+	 * ends the process, be the loop in whatever state, as the default action does.
+	 * Only where SIGINT has its default action, and in one loop of a process. */
 	bool no_signals;
 	unsigned offload_threads; /* workers for blocking calls; 0: 4 */
 	unsigned offload_queue;	  /* calls that may wait for a worker; 0: 1024 */
@@ -36,8 +37,19 @@ typedef struct an_loop_opts {
 
 /* Makes a loop, runs fn(arg) as its main task, cancels and awaits what is left, frees the
  * loop. `opts` may be NULL. Not to be called from a task.
+ *
+ * Whatever is left when the main task has ended is cancelled; a failure that comes of it
+ * and that nobody joins is reported through trace.h. The end waits for as long as that
+ * takes: for a task that took its cancellation back, and for calls on worker threads,
+ * which nobody can interrupt (asyncio gives up on those after 300 s). After 5 s it says
+ * through trace.h for what it waits. Tasks that nothing can wake any more are named there
+ * and given up; their callbacks (an_task_on_done) get AN_ERR_STUCK.
+ *
  * Returns the main task's result; -ENOMEM and other errors of the set-up; AN_ERR_MISUSE
- * inside a running loop; AN_ERR_STUCK when the main task can never be woken. */
+ * when the thread has a loop; AN_ERR_STUCK when the main task can never be woken: with a
+ * virtual clock always, else where it can be told, which is in a program that has this
+ * one thread, when no timer and no descriptor is waited for and SIGINT is not awaited;
+ * AN_ERR_NO_TASK in a child that a task forked, when it comes back here. */
 AN_API int an_run(an_task_fn fn, void *arg, const an_loop_opts *opts);
 
 /* The loop of this thread, or NULL. Borrowed. */
@@ -57,31 +69,46 @@ AN_API int an_loop_new(const an_loop_opts *opts, an_loop **ret);
  * for the next run. Blocks the thread; not to be called from a task or a callback.
  * On 0 the handle is consumed, and *ret_result (may be NULL) is what the task returned.
  * Returns 0; AN_ERR_CLOSED when an_loop_stop() came first; AN_ERR_STUCK when nothing can
- * wake the task any more; AN_ERR_MISUSE inside the running loop, or for an attached loop,
- * or a task of another one; -EBUSY when another task joins it. */
+ * wake the task any more, where that can be told (an_run()); AN_ERR_MISUSE inside the
+ * running loop, or for a loop that is attached or another thread's, or a task of another
+ * loop; -EBUSY when another task joins it; AN_ERR_NO_TASK in a forked child. In these
+ * cases the handle is still yours. */
 AN_API int an_loop_run_until(an_loop *loop, an_task *task, int *ret_result);
 
 /* Runs the loop until an_loop_stop(). Blocks as above. Returns 0; AN_ERR_MISUSE likewise;
- * AN_ERR_STUCK with a virtual clock, when nothing can happen any more. */
+ * AN_ERR_STUCK when nothing can happen any more, told as above; AN_ERR_NO_TASK in a
+ * forked child. */
 AN_API int an_loop_run(an_loop *loop);
 
-/* Has the run end after the current turn; before one, has the next run do one turn. From
- * a task or a callback of the loop; an_post() it from other threads. No effect on
- * an_run() and attached loops. Never suspends. */
+/* Has the run end after the current turn; between runs, has the next one look once at
+ * its descriptors without waiting and do one turn. From a task or a callback of the loop;
+ * an_post() it from other threads. No effect on an_run() and attached loops. Never
+ * suspends. */
 AN_API void an_loop_stop(an_loop *loop);
 
-/* Cancels and awaits what is left, reports what fails in that, and frees the loop.
- * Accepts NULL. Returns NULL; `loop`, which lives on, when called from a task or a
- * callback of it. */
+/* Cancels and awaits what is left, as an_run() does at its end, and frees the loop. An
+ * attached one is detached. Accepts NULL. Returns NULL; `loop`, which lives on, when
+ * called from a task or a callback of it or from another thread. */
 AN_API an_loop *an_loop_free(an_loop *loop);
 
 /* After fork(), in the child: gives up the parent's loop, without running any of its
- * tasks or freeing what they own, so that the child can an_run() one of its own.
- * Descriptors that the loop itself had open are closed; sockets and files of the parent's
- * objects stay open until exec() or exit. Until it is called, calls that need a loop say
- * AN_ERR_NO_TASK in the child; the parent is not disturbed in any case. A child that
- * calls exec() or _exit() needs none of this. Never suspends. No effect where no loop was
- * running, nor in the parent. */
+ * tasks or freeing what they own, so that the child can an_run() one of its own, on the
+ * very stack it is on. A child that calls exec() or _exit() needs none of this: all the
+ * loop's descriptors are closed on exec.
+ *
+ * Already before it is called, the thread has no loop in the child: calls that need one
+ * say AN_ERR_NO_TASK, an_run() and its like AN_ERR_MISUSE. Signals that the library had
+ * taken over (SIGINT, an_signal_watch_new()) do in the child what they did before. A task
+ * or callback that returns in the child ends the parent's run there with AN_ERR_NO_TASK,
+ * or the caller's dispatch of an attached base. The parent is not disturbed in any case.
+ *
+ * What this call closes is the loop's timer and eventfd and the epoll of its base, which
+ * libevent replaces by one of the child's (event_reinit()). Sockets and files of the
+ * parent's objects stay open until exec() or exit; so do loops of other threads, which do
+ * not exist in the child. A base that the parent's loop was attached to still has the
+ * events of the parent's streams: do not dispatch it.
+ *
+ * Never suspends. No effect where no loop was running, nor in the parent. */
 AN_API void an_after_fork_child(void);
 
 /* ---- in a loop of somebody else's -------------------------------------------------- */
@@ -97,8 +124,8 @@ AN_API int an_loop_attach(struct event_base *base, const an_loop_opts *opts,
 
 /* Cancels and awaits what still runs (dispatching the base for it), then detaches and
  * frees the loop. Accepts NULL. Returns NULL; `loop`, which lives on, when called from a
- * task, or from a callback of the base while tasks still run: it cannot wait for them
- * there. In a callback they are cancelled all the same; try again later. */
+ * task or another thread, or from a callback of the base while tasks still run: it cannot
+ * wait for them there. In a callback they are cancelled all the same; try again later. */
 AN_API an_loop *an_loop_detach(an_loop *loop);
 
 /* The base under the loop, for libevent code that shares it. Borrowed. */

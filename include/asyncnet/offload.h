@@ -14,7 +14,8 @@ AN_BEGIN_DECLS
  * caller keeps `arg`. With `dispose`, `arg` is the call's from here on in every case
  * but success: a cancelled call returns -ECANCELED at once, the work runs on, and
  * dispose(arg) is called on the worker after it (or at once on this thread, if the work
- * never began). The loop does not end before such work has.
+ * never began). The loop does not end before such work has, however long that takes;
+ * after 5 s it says so through trace.h.
  *
  * A `fn` with `dispose` keeps its errors in `arg` and returns 0 or more: of a negative
  * result the caller could not tell whose it is, and so whose `arg` is.

@@ -71,18 +71,22 @@ AN_API int an_spawn(an_task_fn fn, void *arg, const an_task_opts *opts, an_task 
  * or -ECANCELED if it was cancelled before its first step. On failure the handle is still
  * yours.
  * Returns 0; -ECANCELED when the caller was cancelled (the task runs on); -EDEADLK when a
- * task joins itself; -EBUSY when another task joins it already. */
+ * task joins itself; -EBUSY when another task joins it already; AN_ERR_MISUSE for a task
+ * of another thread's loop and, as long as no new task has its place, for a handle that
+ * was consumed. */
 AN_API AN_SUSPENDS int an_join(an_task *task, int *ret_result);
 
 /* Gives the handle up: the task runs on and is freed when it ends. No effect while
- * another task joins it. Accepts NULL. Never suspends. Returns NULL. */
+ * another task joins it, nor from another thread, which is reported through trace.h.
+ * Accepts NULL. Never suspends. Returns NULL. */
 AN_API an_task *an_detach(an_task *task);
 
 /* Asks a task to end: cancels its root scope and counts the request. Never suspends; the
  * task sees it at its next suspending call, or never starts if it has not run yet. A task
  * that returns without having met it keeps its result (asyncio would count it as
  * cancelled, and lose that). Accepts NULL.
- * Returns whether the task was asked: false when it has ended. */
+ * Returns whether the task was asked: false when it has ended, and from another thread
+ * (an_post() it there), which is reported through trace.h. */
 AN_API bool an_cancel(an_task *task);
 
 /* How many an_cancel() requests the current task has had, less those taken back. */
@@ -237,7 +241,7 @@ AN_API void an_group_begin(an_group *g);
  * -ECANCELED of its own cancellation) cancels its siblings and the body, and its code
  * becomes the group's. May be called by any task of the group. Never suspends.
  * Returns 0; -ENOMEM; -ECANCELED when the group is cancelled already; AN_ERR_MISUSE when
- * it is not open. */
+ * it is not open, or from another thread. */
 AN_API int an_group_spawn(an_group *g, an_task_fn fn, void *arg);
 
 /* The same with a name or a stack size. */

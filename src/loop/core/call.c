@@ -178,7 +178,7 @@ void an__calls_run(an_loop *loop)
 		return;
 	an__list_init(&now);
 	an__list_splice(&now, &loop->calls.soon);
-	while ((link = an__list_pop(&now))) {
+	while (loop == an__current_loop && (link = an__list_pop(&now))) {
 		an_call *call = call_of(link);
 		void (*fn)(void *arg) = call->fn;
 		void *arg = call->arg;

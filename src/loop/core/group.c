@@ -56,7 +56,8 @@ static int spawn(an_group *g, an_task_fn fn, void *arg, const an_task_opts *opts
 	an_task *child;
 	int r;
 
-	if (!g->scope.task || g->scope.kind != AN__SCOPE_GROUP)
+	if (!g->scope.task || g->scope.kind != AN__SCOPE_GROUP ||
+	    g->scope.task->loop != an__current_loop)
 		return AN_ERR_MISUSE;
 	if (g->scope.cancelled)
 		return -ECANCELED;

@@ -10,6 +10,8 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/guard.h \
 	%D%/inspect.c \
 	%D%/done.c \
+	%D%/fork.c \
+	%D%/interrupt.c \
 	%D%/local.c \
 	%D%/idle.c \
 	%D%/loop-private.h \

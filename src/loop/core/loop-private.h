@@ -28,12 +28,14 @@
  *          PARKED
  * NEW and READY tasks are on the ready queue, but for the loop's current one, which runs
  * and is READY, too: a switch then has no state to change. A task that is cancelled while
- * it is NEW never runs its body. */
+ * it is NEW never runs its body. A SPARE one is nobody's, and waits for the next
+ * spawn. */
 enum an__task_state {
 	AN__TASK_NEW,
 	AN__TASK_READY,
 	AN__TASK_PARKED,
 	AN__TASK_DONE,
+	AN__TASK_SPARE,
 };
 
 enum an__scope_kind {
@@ -152,6 +154,9 @@ struct an_loop {
 	an__stack_pool *stacks;
 	struct an__idle idle;
 	bool ending; /* tasks that are spawned now begin cancelled */
+	/* run.c: of a loop whose base is its own */
+	bool running, stopping;
+	an__timer patience; /* while it ends: says what it waits for */
 
 	/* libevent. */
 	struct event_base *base;
@@ -161,8 +166,7 @@ struct an_loop {
 	int tick_fd;		 /* a timerfd; -1 with a virtual clock */
 	an_duration tick_at;	 /* what it is armed for, or one of AN__TICK_... */
 	struct event post_event; /* the eventfd is readable */
-	struct event interrupt;	 /* SIGINT */
-	bool handles_interrupt;
+	bool handles_interrupt;	 /* SIGINT */
 	int own_events; /* how many of the base's events are the loop's own */
 
 	/* Other threads. */
@@ -184,7 +188,7 @@ int an__loop_new(struct event_base *base, const an_loop_opts *opts, an_loop **re
 void an__loop_turn(an_loop *loop); /* on main_ctx: runs what is due and ready */
 void an__loop_poll(an_loop *loop); /* on main_ctx: looks for events, waits for them */
 void an__loop_free(an_loop *loop); /* all tasks have ended */
-bool an__loop_stuck(const an_loop *loop); /* virtual clock: nothing can wake a task */
+bool an__loop_stuck(an_loop *loop); /* it can be told that nothing wakes a task */
 
 an_task *an__take_step(an_loop *loop);	  /* off the ready queue; NULL: it is empty */
 
@@ -212,6 +216,18 @@ int an__idle_init(an_loop *loop);
 void an__idle_watch(an_loop *loop); /* more than these are spare, or stacks are warm */
 void an__idle_done(an_loop *loop);
 
+/* interrupt.c */
+bool an__interrupt_pending(const an_loop *loop); /* came, and was not looked at */
+void an__interrupt_look(an_loop *loop);		 /* cancels the main task if so */
+void an__interrupt_forked(void);		 /* in the child */
+
+/* overflow.c */
+void an__overflow_forked(void);
+
+/* fork.c */
+void an__fork_init(void);    /* by every loop that is made */
+bool an__fork_pending(void); /* this is a child that has not given the loop up */
+
 /* post.c */
 int an__post_init(an_loop *loop);
 void an__post_done(an_loop *loop);
@@ -231,6 +247,8 @@ void an__task_free(an_task *task);    /* keeps it for the next spawn if it can *
 void an__task_release(an_task *task); /* with its stack; not from that */
 void an__task_timer_fired(an__timer *timer);
 void an__tasks_cancel_all(an_loop *loop);
+void an__tasks_report_left(an_loop *loop, const char *what);
+void an__tasks_give_up(an_loop *loop); /* those that can never end */
 void an__tasks_free_left(an_loop *loop);
 void an__tasks_free_spare(an_loop *loop);
 
@@ -301,7 +319,7 @@ static inline size_t an__stack_size(const an__stack *s)
 /* A task that has ended never comes back to its fake stack. */
 static inline void **an__fake_stack_of(an_task *task)
 {
-	return task->state == AN__TASK_DONE ? NULL : &task->fake_stack;
+	return task->state >= AN__TASK_DONE ? NULL : &task->fake_stack;
 }
 
 /* Takes the next ready task, or NULL: none is, or the turn is over. */

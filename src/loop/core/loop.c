@@ -32,6 +32,14 @@
 /* Ended tasks that are kept with their stacks: 256 cost a page each, 1 MiB. */
 #define SPARE_MAX 256
 
+/* May say no where it has. */
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#define PROCESS_HAS_ONE_THREAD (__libc_single_threaded != 0)
+#else
+#define PROCESS_HAS_ONE_THREAD false
+#endif
+
 /* EVLOOP_NONBLOCK alone goes on for as long as a level-triggered event is active, which
  * it is until the woken task has read. */
 #define LOOK_ONCE (EVLOOP_ONCE | EVLOOP_NONBLOCK)
@@ -189,7 +197,8 @@ static void fire_timers(an_loop *loop)
 {
 	an__wheel_node *n;
 
-	while ((n = an__wheel_due(&loop->timers, loop->now))) {
+	while (loop == an__current_loop &&
+	       (n = an__wheel_due(&loop->timers, loop->now))) {
 		an__timer *t = an__container(n, an__timer, node);
 
 		an__timer_disarm(t);
@@ -252,10 +261,32 @@ static int foreign_events(const an_loop *loop)
 	       loop->own_events;
 }
 
-bool an__loop_stuck(const an_loop *loop)
+/* Timers that make something happen: all but the one of run.c that complains. */
+static bool armed(an_loop *loop)
 {
-	return loop->opts.virtual_clock && !work_pending(loop) && !loop->holds &&
-	       an__wheel_empty(&loop->timers) && foreign_events(loop) <= 0 &&
+	an__wheel_node *complaint = &loop->patience.node;
+	bool any, complains = an__wheel_has(complaint);
+
+	if (complains)
+		an__wheel_remove(&loop->timers, complaint);
+	any = !an__wheel_empty(&loop->timers);
+	if (complains)
+		an__wheel_set(&loop->timers, complaint, an__wheel_deadline(complaint));
+	return any;
+}
+
+/* On the real clock others may still come with something: another thread with an_post(),
+ * of which libc knows whether there ever was one, or somebody with a SIGINT. */
+static bool alone(const an_loop *loop)
+{
+	return loop->opts.virtual_clock ||
+	       (PROCESS_HAS_ONE_THREAD && !loop->handles_interrupt);
+}
+
+bool an__loop_stuck(an_loop *loop)
+{
+	return !work_pending(loop) && !loop->holds && !armed(loop) && alone(loop) &&
+	       foreign_events(loop) <= 0 && !an__interrupt_pending(loop) &&
 	       !atomic_load_explicit(&loop->posts, memory_order_relaxed) &&
 	       !event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ACTIVE);
 }
@@ -279,7 +310,7 @@ static void poll_virtual(an_loop *loop)
 
 	for (int looks = 1;; looks++) {
 		event_base_loop(loop->base, LOOK_ONCE);
-		if (work_pending(loop))
+		if (work_pending(loop) || loop != an__current_loop)
 			return;
 		if (looks == VIRTUAL_LOOKS || foreign_events(loop) <= 0)
 			break;
@@ -288,7 +319,7 @@ static void poll_virtual(an_loop *loop)
 	}
 	if (loop->holds)
 		event_base_loop(loop->base, EVLOOP_ONCE);
-	else if (settle_first_timer(loop))
+	else if (settle_first_timer(loop) && armed(loop))
 		jump(loop, an__wheel_deadline(&an__first_timer(loop)->node));
 	else if (foreign_events(loop) > 0)
 		event_base_loop(loop->base, EVLOOP_ONCE);
@@ -343,7 +374,7 @@ void an__loop_turn(an_loop *loop)
 	run_ready(loop);
 	run_turn_hooks(loop);
 	loop->in_turn = false;
-	if (loop->attached) {
+	if (loop->attached && loop == an__current_loop) {
 		an__tick_arm(loop);
 		end_lag(loop);
 	}
@@ -405,10 +436,17 @@ int an__loop_new(struct event_base *base, const an_loop_opts *opts, an_loop **re
 	r = an__idle_init(loop);
 	if (r < 0)
 		goto fail_overflow;
+	r = an__timer_init(&loop->patience, loop, NULL);
+	if (r < 0)
+		goto fail_idle;
+	an__fork_init();
 	an__current_loop = loop;
 	*ret = loop;
 	return 0;
 
+fail_idle:
+	an__idle_done(loop);
+	an__wheel_done(&loop->timers);
 fail_overflow:
 	an__stack_overflow_leave();
 fail_tick:
@@ -445,6 +483,7 @@ void an__loop_free(an_loop *loop)
 	an__idle_done(loop);
 	an__stack_pool_free(loop->stacks);
 	an__calls_done(loop);
+	an__timer_done(&loop->patience);
 	an__wheel_done(&loop->timers);
 	an__current_loop = NULL;
 	free(loop);

@@ -85,6 +85,20 @@ void an__loop_post(an_loop *loop, an__post_node *node);
 void an__loop_hold(an_loop *loop);
 void an__loop_release(an_loop *loop);
 
+/* ---- fork() ------------------------------------------------------------------------ */
+
+/* For what a layer keeps for the whole process: `forked` runs in every child, before
+ * fork() returns there. Other threads are gone, and may have held a lock or been in the
+ * middle of something; the parent must not notice anything. */
+typedef struct an__fork_hook {
+	void (*forked)(void);
+	struct an__fork_hook *next;
+	bool added;
+} an__fork_hook;
+
+/* Once is enough, more do nothing; the hook is static. From any thread with a loop. */
+void an__fork_hook_add(an__fork_hook *hook);
+
 /* ---- what the layers above keep for each loop -------------------------------------- */
 
 enum an__loop_local {

@@ -5,7 +5,7 @@
  * alternate stack and `describe` are the thread's. Everything the handler touches was
  * made beforehand: it calls write, sigaction, raise and `describe` alone.
  */
-#include "loop/core/stack.h"
+#include "loop/core/loop-private.h"
 
 #include <asyncnet/error.h>
 #include <errno.h>
@@ -177,4 +177,15 @@ void an__stack_overflow_leave(void)
 	pthread_mutex_unlock(&lock);
 	describe_fault = NULL;
 	take_alternate_stack();
+}
+
+/* Of those who had entered this thread alone is left, if it had. */
+void an__overflow_forked(void)
+{
+	pthread_mutex_init(&lock, NULL);
+	entered = describe_fault ? 1 : 0;
+	if (!entered) {
+		uninstall(&on_segv);
+		uninstall(&on_bus);
+	}
 }

@@ -30,6 +30,7 @@ static void on_eventfd(evutil_socket_t fd, short events, void *arg)
 	(void)events;
 	if (read(fd, &count, sizeof count) < 0 && errno != EAGAIN && errno != EINTR)
 		return;
+	an__interrupt_look(arg);
 	an__post_run(arg);
 }
 
@@ -82,7 +83,7 @@ void an__post_run(an_loop *loop)
 		n->next = oldest;
 		oldest = n;
 	}
-	for (n = oldest; n; n = next) {
+	for (n = oldest; n && loop == an__current_loop; n = next) {
 		next = n->next;
 		n->fn(n);
 	}

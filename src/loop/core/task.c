@@ -38,6 +38,7 @@ static void report_open_scope(const an_task *task)
 /* What they call must not suspend: outside a task, nothing does. */
 static void tell_watches(an_task *task)
 {
+	an_task *self = task->loop->current;
 	an__task_watch *w;
 
 	task->loop->current = NULL;
@@ -45,7 +46,7 @@ static void tell_watches(an_task *task)
 		an__task_watch_remove(w);
 		w->fn(w, task);
 	}
-	task->loop->current = task;
+	task->loop->current = self;
 }
 
 /* What releases a value may look at the task, but finds no variables any more. */
@@ -152,6 +153,7 @@ void an__task_free(an_task *task)
 
 	an__list_remove(&task->all);
 	if (loop->spare_count < loop->spare_max && task->default_stack) {
+		task->state = AN__TASK_SPARE;
 		task->next_ready = loop->spare;
 		loop->spare = task;
 		if (++loop->spare_count == AN__SPARES_KEPT + 1)
@@ -170,6 +172,7 @@ static void reset(an_task *task, an_task_fn fn, void *arg, const void *site)
 	an_task *parent = loop->current;
 
 	task->detached = task->joining = task->retrieved = false;
+	task->state = AN__TASK_NEW;
 	task->fn = fn;
 	task->arg = arg;
 	task->joiner = (an__waiters){ 0 };
@@ -270,6 +273,56 @@ void an__tasks_cancel_all(an_loop *loop)
 		an_cancel(an__container(i, an_task, all));
 }
 
+static const char *waits_for(const an_task *task)
+{
+	const an__waiter *w = task->state == AN__TASK_PARKED ? task->waiter : NULL;
+
+	return w && w->kind ? w->kind->what : "its turn";
+}
+
+void an__tasks_report_left(an_loop *loop, const char *what)
+{
+	for (an__list *i = loop->tasks.next; i != &loop->tasks; i = i->next) {
+		an_task *task = an__container(i, an_task, all);
+
+		if (task->state < AN__TASK_DONE)
+			an__trace_message(AN_LOG_WARN, "task %s %s; it waits for %s",
+					  an_task_name(task), what, waits_for(task));
+	}
+}
+
+/* Nothing can wake them: they end here, without running again. All have, before anybody
+ * is told, so that none is looked for on a stack that is gone. */
+void an__tasks_give_up(an_loop *loop)
+{
+	an__list *i;
+
+	if (!loop->task_count)
+		return;
+	an__tasks_report_left(loop, "was given up: nothing can wake it");
+	for (i = loop->tasks.next; i != &loop->tasks; i = i->next) {
+		an_task *task = an__container(i, an_task, all);
+
+		if (task->state == AN__TASK_DONE)
+			continue;
+		if (task->state == AN__TASK_PARKED)
+			an__wake(task->waiter, -ECANCELED);
+		task->state = AN__TASK_DONE;
+		task->result = AN_ERR_STUCK;
+		task->retrieved = true;
+		an__timer_disarm(&task->timer);
+	}
+	loop->task_count = 0;
+	loop->ready = (struct an__ready_queue){ NULL, &loop->ready.first };
+	for (i = loop->tasks.next; i != &loop->tasks; i = i->next) {
+		an_task *task = an__container(i, an_task, all);
+
+		if (task->locals)
+			drop_locals(task);
+		tell_watches(task);
+	}
+}
+
 /* Those that ended and were never joined: their handles die with the loop. */
 void an__tasks_free_left(an_loop *loop)
 {
@@ -332,11 +385,16 @@ static const an__wait_kind for_task = { "a task", joined };
 
 int an_join(an_task *task, int *ret_result)
 {
+	an_task *self = an_current();
 	an__waiter w;
 	int r;
 
-	if (task == an_current())
+	if (!self)
+		return AN_ERR_NO_TASK;
+	if (task == self)
 		return -EDEADLK;
+	if (task->loop != self->loop || task->state == AN__TASK_SPARE)
+		return AN_ERR_MISUSE;
 	if (task->joining)
 		return -EBUSY;
 	/* Until this one runs again: others may run between the task's end and that. */
@@ -367,9 +425,25 @@ bool an_task_cancelled(const an_task *task)
 	       task->root.cancelled;
 }
 
+/* Cold: nobody would hear of it otherwise. */
+static __attribute__((noinline)) bool belongs_to_others(const char *call)
+{
+	an__trace_message(AN_LOG_ERROR,
+			  "%s() of a task that is not of this thread's loop: refused",
+			  call);
+	return true;
+}
+
+static bool is_foreign(const an_task *task, const char *call)
+{
+	return __builtin_expect(task->loop != an__current_loop, 0) &&
+	       belongs_to_others(call);
+}
+
 an_task *an_detach(an_task *task)
 {
-	if (!task || task->joining)
+	if (!task || is_foreign(task, "an_detach") || task->joining ||
+	    task->state == AN__TASK_SPARE)
 		return NULL;
 	task->detached = true;
 	if (task->state == AN__TASK_DONE) {
@@ -381,7 +455,7 @@ an_task *an_detach(an_task *task)
 
 bool an_cancel(an_task *task)
 {
-	if (!task || task->state == AN__TASK_DONE)
+	if (!task || is_foreign(task, "an_cancel") || task->state >= AN__TASK_DONE)
 		return false;
 	task->cancel_requests++;
 	an__scope_cancel(&task->root);
@@ -413,7 +487,7 @@ an_task *an_current(void)
 
 bool an_done(const an_task *task)
 {
-	return task->state == AN__TASK_DONE;
+	return task->state >= AN__TASK_DONE;
 }
 
 static void make_name(char *name, uint64_t serial)

@@ -12,12 +12,15 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static const an_trace_hooks none;
 static an_trace_hooks table;
+static bool changing; /* under the lock: the table is half written */
 static _Thread_local bool inside;
 
 static void to_stderr(an_log_level level, char *text, size_t len)
@@ -60,14 +63,22 @@ void an__trace_message(an_log_level level, const char *format, ...)
 	errno = saved;
 }
 
+/* Under the lock. */
+static void replace(const an_trace_hooks *hooks)
+{
+	changing = true;
+	atomic_signal_fence(memory_order_seq_cst);
+	table = *hooks;
+	atomic_signal_fence(memory_order_seq_cst);
+	changing = false;
+}
+
 int an_trace_set_hooks(const an_trace_hooks *hooks)
 {
-	static const an_trace_hooks none;
-
 	if (inside)
 		return AN_ERR_MISUSE;
 	pthread_mutex_lock(&lock);
-	table = hooks ? *hooks : none;
+	replace(hooks ? hooks : &none);
 	pthread_mutex_unlock(&lock);
 	return 0;
 }
@@ -78,7 +89,18 @@ int an_trace_clear_hooks(const void *arg)
 		return AN_ERR_MISUSE;
 	pthread_mutex_lock(&lock);
 	if (table.arg == arg)
-		memset(&table, 0, sizeof table);
+		replace(&none);
 	pthread_mutex_unlock(&lock);
 	return 0;
+}
+
+/* The lock may have been another thread's, who is not here. One that this thread holds,
+ * as the fork was called from a hook, it will let go by itself. */
+void an__trace_forked(void)
+{
+	if (inside)
+		return;
+	pthread_mutex_init(&lock, NULL);
+	if (changing)
+		replace(&none);
 }

@@ -10,4 +10,7 @@
  * about 1 KiB of stack beside what the hook takes. Keeps errno. */
 void an__trace_message(an_log_level level, const char *format, ...) AN_PRINTF(2, 3);
 
+/* In the child of a fork(). */
+void an__trace_forked(void);
+
 #endif

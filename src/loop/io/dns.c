@@ -89,6 +89,18 @@ static an__workers workers = AN__WORKERS_INIT(THREADS, "an-resolve");
 static pthread_mutex_t process_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned resolvers; /* under the lock: the last one's end stops the threads */
 
+/* In the child: queries and threads are the parent's. */
+static void forked(void)
+{
+	static const an__workers none = AN__WORKERS_INIT(THREADS, "an-resolve");
+
+	workers = none;
+	pthread_mutex_init(&process_lock, NULL);
+	resolvers = 0;
+}
+
+static an__fork_hook fork_hook = { .forked = forked };
+
 /* ---- the cache ------------------------------------------------------------------- */
 
 static void forget(struct resolver *rs, struct cached *c)
@@ -361,6 +373,7 @@ static struct resolver *resolver_of(an_loop *loop)
 	rs = an__calloc(1, sizeof *rs);
 	if (!rs)
 		return NULL;
+	an__fork_hook_add(&fork_hook);
 	rs->loop = loop;
 	an__list_init(&rs->queries);
 	an__list_init(&rs->cache);

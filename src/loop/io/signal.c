@@ -36,6 +36,8 @@ struct slot {
 	_Atomic(unsigned) arrived; /* and not yet seen by the loop */
 	_Atomic(int) watch_fd;	   /* valid while `taken`; -1 after that */
 	bool taken;		   /* under slots_lock */
+	bool installed;		   /* our handler, in the place of: */
+	struct sigaction former;
 };
 
 static struct slot slots[NSIG];
@@ -45,8 +47,6 @@ static _Atomic(unsigned) in_handler;
 struct watched {
 	int number;
 	unsigned pending; /* seen by the loop, and not yet waited for */
-	bool installed;
-	struct sigaction former;
 };
 
 struct an_signal_watch {
@@ -184,21 +184,29 @@ static int install(an_signal_watch *w)
 
 	sigfillset(&sa.sa_mask);
 	for (size_t i = 0; i < w->count; i++) {
-		struct watched *s = &w->set[i];
+		int number = w->set[i].number;
 
 		/* glibc keeps two real-time signals to itself. */
-		if (sigaction(s->number, &sa, &s->former) < 0)
+		if (sigaction(number, &sa, &slots[number].former) < 0)
 			return -errno;
-		s->installed = true;
+		slots[number].installed = true;
 	}
 	return 0;
+}
+
+static void restore_action(int number)
+{
+	struct slot *slot = &slots[number];
+
+	if (slot->installed)
+		sigaction(number, &slot->former, NULL);
+	slot->installed = false;
 }
 
 static void uninstall(an_signal_watch *w)
 {
 	for (size_t i = 0; i < w->count; i++)
-		if (w->set[i].installed)
-			sigaction(w->set[i].number, &w->set[i].former, NULL);
+		restore_action(w->set[i].number);
 	/* Another thread may be in the handler, with the descriptor in its hand, or about
 	 * to enter it, and must find none then. */
 	for (size_t i = 0; i < w->count; i++)
@@ -210,6 +218,24 @@ static void uninstall(an_signal_watch *w)
 		slots[w->set[i].number].taken = false;
 	pthread_mutex_unlock(&slots_lock);
 }
+
+/* In the child: the watches are the parent's, whose eventfds must not be written to. */
+static void forked(void)
+{
+	pthread_mutex_init(&slots_lock, NULL);
+	atomic_store(&in_handler, 0);
+	for (int number = 1; number < NSIG; number++) {
+		struct slot *slot = &slots[number];
+
+		if (!slot->taken)
+			continue;
+		atomic_store(&slot->watch_fd, -1);
+		restore_action(number);
+		slot->taken = false;
+	}
+}
+
+static an__fork_hook fork_hook = { .forked = forked };
 
 static void stop(an_signal_watch *w)
 {
@@ -245,6 +271,7 @@ int an_signal_watch_new(const int *signals, an_signal_watch **ret)
 		return AN_ERR_NO_TASK;
 	if (n < 0)
 		return n;
+	an__fork_hook_add(&fork_hook);
 	w = an__calloc(1, sizeof *w + (size_t)n * sizeof w->set[0]);
 	if (!w)
 		return -ENOMEM;
