@@ -225,6 +225,7 @@ struct an__store {
 typedef struct an_queue {
 	an__waiters getters, putters, joiners;
 	struct an__store store;
+	size_t open; /* how many the store takes at once; 0: look closer */
 	size_t capacity, unfinished;
 	int (*compare)(const void *a, const void *b);
 	uint64_t serial; /* keeps equal priorities in order */

@@ -1,9 +1,13 @@
-/* Where a fresh stack begins (aarch64, AAPCS64). L1; see ctx.h. */
+/* Where a fresh stack begins, and the switch as a function (aarch64, AAPCS64). L1; see
+ * ctx.h. It ends with ret: an indirect branch would need a landing pad behind each call
+ * where the code is built for BTI. */
 #include "loop/core/ctx.h"
 
 #if defined(__aarch64__) && !defined(AN_CONTEXT_UCONTEXT)
 
+#define BTI_C hint #34
 #define BTI_J hint #36
+#define FRAME 176
 
 	.text
 	.globl an__ctx_start
@@ -21,6 +25,100 @@ an__ctx_start: /* at the stack pointer: the argument, the entry, two zeros */
 	brk #1
 	.cfi_endproc
 	.size an__ctx_start, . - an__ctx_start
+
+	.globl an__ctx_leave_to
+	.hidden an__ctx_leave_to
+	.type an__ctx_leave_to, %function
+	.p2align 4
+an__ctx_leave_to: /* x0: from, x1: to, x2: where the result will be */
+	.cfi_startproc
+	BTI_C
+	sub sp, sp, #FRAME
+	.cfi_adjust_cfa_offset FRAME
+	stp x19, x20, [sp, #0]
+	stp x21, x22, [sp, #16]
+	stp x23, x24, [sp, #32]
+	stp x25, x26, [sp, #48]
+	stp x27, x28, [sp, #64]
+	stp x29, x30, [sp, #80]
+	stp d8, d9, [sp, #96]
+	stp d10, d11, [sp, #112]
+	stp d12, d13, [sp, #128]
+	stp d14, d15, [sp, #144]
+	str x2, [sp, #160]
+	.cfi_rel_offset x19, 0
+	.cfi_rel_offset x20, 8
+	.cfi_rel_offset x21, 16
+	.cfi_rel_offset x22, 24
+	.cfi_rel_offset x23, 32
+	.cfi_rel_offset x24, 40
+	.cfi_rel_offset x25, 48
+	.cfi_rel_offset x26, 56
+	.cfi_rel_offset x27, 64
+	.cfi_rel_offset x28, 72
+	.cfi_rel_offset x29, 80
+	.cfi_rel_offset x30, 88
+	.cfi_rel_offset d8, 96
+	.cfi_rel_offset d9, 104
+	.cfi_rel_offset d10, 112
+	.cfi_rel_offset d11, 120
+	.cfi_rel_offset d12, 128
+	.cfi_rel_offset d13, 136
+	.cfi_rel_offset d14, 144
+	.cfi_rel_offset d15, 152
+	mov x3, sp
+	adr x4, 2f
+	mrs x5, fpcr
+	stp x3, x4, [x0]
+	stp x29, x5, [x0, #16]
+
+	/* Who is parked here has the same frame, so the CFI holds for it, too. Writing fpcr
+	 * is slow and seldom needed. */
+	ldp x3, x4, [x1]
+	ldp x29, x6, [x1, #16]
+	mov sp, x3
+	cmp x5, x6
+	b.eq 1f
+	msr fpcr, x6
+1:	br x4
+2:	BTI_J
+	ldr x2, [sp, #160]
+	ldp d8, d9, [sp, #96]
+	ldp d10, d11, [sp, #112]
+	ldp d12, d13, [sp, #128]
+	ldp d14, d15, [sp, #144]
+	ldp x19, x20, [sp, #0]
+	ldp x21, x22, [sp, #16]
+	ldp x23, x24, [sp, #32]
+	ldp x25, x26, [sp, #48]
+	ldp x27, x28, [sp, #64]
+	ldp x29, x30, [sp, #80]
+	ldr w0, [x2]
+	add sp, sp, #FRAME
+	.cfi_def_cfa sp, 0
+	.cfi_restore x19
+	.cfi_restore x20
+	.cfi_restore x21
+	.cfi_restore x22
+	.cfi_restore x23
+	.cfi_restore x24
+	.cfi_restore x25
+	.cfi_restore x26
+	.cfi_restore x27
+	.cfi_restore x28
+	.cfi_restore x29
+	.cfi_restore x30
+	.cfi_restore d8
+	.cfi_restore d9
+	.cfi_restore d10
+	.cfi_restore d11
+	.cfi_restore d12
+	.cfi_restore d13
+	.cfi_restore d14
+	.cfi_restore d15
+	ret
+	.cfi_endproc
+	.size an__ctx_leave_to, . - an__ctx_leave_to
 
 #ifdef __ARM_FEATURE_BTI_DEFAULT
 	/* GNU_PROPERTY_AARCH64_FEATURE_1_AND with BTI. */

@@ -46,4 +46,12 @@ void an__ctx_set_fcw(uint16_t fcw)
 	__asm__ volatile("fldcw %0" : : "m"(fcw));
 }
 
+#ifdef AN__CTX_HAS_LEAVE
+int an__ctx_leave_fenv(an__ctx *from, an__ctx *to, const int *result)
+{
+	an__ctx_set_fcw(to->fcw);
+	return an__ctx_leave_to(from, to, result);
+}
+#endif
+
 #endif

@@ -39,6 +39,8 @@
 
 #ifndef __ASSEMBLER__
 
+#include "loop/core/stack.h" /* which sanitizers there are */
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -98,21 +100,23 @@ struct an__ctx {
 #endif
 };
 
+/* The same switch as a function that returns *result when it is come back to. It goes back
+ * to its caller by an indirect jump (see quick.h). Sanitizers want to be told of every
+ * switch, and have none. In ctx-*.S. */
+#if !defined(AN__STACK_ASAN) && !defined(AN__STACK_TSAN)
+#define AN__CTX_HAS_LEAVE 1
+int an__ctx_leave_to(an__ctx *from, an__ctx *to, const int *result);
+#endif
+
 /* Where a fresh stack begins: takes the argument and the entry off the stack, and has no
  * caller. In ctx-*.S. */
 void an__ctx_start(void);
 
 /* Sanitizers and -O0 take registers for themselves that the inlined switch needs: there,
  * it has a frame of its own. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
-	!defined(__OPTIMIZE__) || defined(AN_CTX_OUT_OF_LINE)
+#if defined(AN__STACK_ASAN) || defined(AN__STACK_TSAN) || !defined(__OPTIMIZE__)
 #define AN__CTX_INLINE __attribute__((noinline, unused))
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define AN__CTX_INLINE __attribute__((noinline, unused))
-#endif
-#endif
-#ifndef AN__CTX_INLINE
+#else
 #define AN__CTX_INLINE inline __attribute__((always_inline))
 #endif
 
@@ -122,6 +126,17 @@ static inline void *an__ctx_sp(const an__ctx *ctx)
 }
 
 #ifdef __x86_64__
+
+/* Sets both units to what the x87's word says. In ctx.c. */
+void an__ctx_set_fcw(uint16_t fcw);
+
+static inline __attribute__((always_inline)) void an__ctx_switch_fenv(an__ctx *from,
+								      const an__ctx *to)
+{
+	__asm__ volatile("fnstcw %0" : "=m"(from->fcw));
+	if (__builtin_expect(from->fcw != to->fcw, 0))
+		an__ctx_set_fcw(to->fcw);
+}
 
 /* The words above the frame are zero: an unwinder that reads the stack without CFI ends
  * there. */
@@ -140,17 +155,12 @@ static inline void an__ctx_make(an__ctx *ctx, void *low, void *top,
 	__asm__ volatile("fnstcw %0" : "=m"(ctx->fcw));
 }
 
-/* Sets both units to what the x87's word says. In ctx.c. */
-void an__ctx_set_fcw(uint16_t fcw);
-
 static AN__CTX_INLINE void an__ctx_switch(an__ctx *from, an__ctx *to)
 {
 	_Static_assert(offsetof(an__ctx, pc) == 8 && offsetof(an__ctx, fp) == 16,
 		       "the offsets below");
 
-	__asm__ volatile("fnstcw %0" : "=m"(from->fcw));
-	if (__builtin_expect(from->fcw != to->fcw, 0))
-		an__ctx_set_fcw(to->fcw);
+	an__ctx_switch_fenv(from, to);
 	__asm__ volatile("leaq 1f(%%rip), %%rax\n\t"
 			 "movq %%rsp, (%%rdi)\n\t"
 			 "movq %%rax, 8(%%rdi)\n\t"
@@ -167,7 +177,29 @@ static AN__CTX_INLINE void an__ctx_switch(an__ctx *from, an__ctx *to)
 			   "xmm12", "xmm13", "xmm14", "xmm15", "memory", "cc");
 }
 
+#ifdef AN__CTX_HAS_LEAVE
+/* For when the floating-point environments differ. In ctx.c. */
+int an__ctx_leave_fenv(an__ctx *from, an__ctx *to, const int *result);
+
+static inline __attribute__((always_inline)) int an__ctx_leave(an__ctx *from, an__ctx *to,
+							       const int *result)
+{
+	__asm__ volatile("fnstcw %0" : "=m"(from->fcw));
+	if (__builtin_expect(from->fcw != to->fcw, 0))
+		return an__ctx_leave_fenv(from, to, result);
+	return an__ctx_leave_to(from, to, result);
+}
+#endif
+
 #else
+
+#ifdef AN__CTX_HAS_LEAVE
+static inline __attribute__((always_inline)) int an__ctx_leave(an__ctx *from, an__ctx *to,
+							       const int *result)
+{
+	return an__ctx_leave_to(from, to, result);
+}
+#endif
 
 static inline void an__ctx_make(an__ctx *ctx, void *low, void *top,
 				void (*entry)(void *arg), void *arg)

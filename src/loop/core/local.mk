@@ -18,8 +18,8 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/loop.c \
 	%D%/loop.h \
 	%D%/overflow.c \
-	%D%/park.h \
 	%D%/post.c \
+	%D%/quick.h \
 	%D%/run.c \
 	%D%/scope.c \
 	%D%/stack.c \

@@ -1,5 +1,5 @@
 /* The structs of the loop and of the task, for the files of this folder, and for those
- * that park.h is inlined into. L1.
+ * that quick.h is inlined into. L1.
  *
  * Who runs: the loop's own context (main_ctx) and one context for each task. A task that
  * parks switches straight to the next ready task; only when none is ready, or the turn's
@@ -66,6 +66,7 @@ struct an_task {
 	an_duration limit;
 	struct an__scope *scope; /* the innermost */
 	an__waiter *waiter;	 /* what it is parked on */
+	an__waiter own;		 /* an__quick_wait()'s */
 	struct an__scope root;
 	an_task_fn fn;
 	void *arg;
@@ -256,8 +257,7 @@ void an__tasks_free_spare(an_loop *loop);
 struct an__binding *an__locals_share(struct an__binding *newest);
 void an__locals_drop(struct an__binding *newest);
 
-/* wait.c; more of it in park.h */
-void an__part_siblings(an__waiter *w); /* the others of an__wait_many() wait no more */
+/* wait.c */
 static inline bool an__wait_cancellable(const an_task *task) /* of a parked task */
 {
 	const an__wait_special *special = task->waiter->special;
@@ -284,6 +284,33 @@ static inline void an__wake_attached(an_loop *loop)
 	if (__builtin_expect(loop->attached, 0) && !loop->in_turn &&
 	    loop->tick_at > AN__TICK_SOON)
 		an__tick_activate(loop);
+}
+
+static inline void an__waiters_push(an__waiters *q, an__waiter *w)
+{
+	w->next = NULL;
+	w->prev = q->last;
+	w->queue = q;
+	if (q->last)
+		q->last->next = w;
+	else
+		q->first = w;
+	q->last = w;
+}
+
+static inline void an__waiters_remove(an__waiter *w)
+{
+	an__waiters *q = w->queue;
+
+	if (w->prev)
+		w->prev->next = w->next;
+	else
+		q->first = w->next;
+	if (w->next)
+		w->next->prev = w->prev;
+	else
+		q->last = w->prev;
+	w->queue = NULL;
 }
 
 static inline void an__ready_push(struct an__ready_queue *q, an_task *task)

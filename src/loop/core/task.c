@@ -7,7 +7,7 @@
  */
 #include "config.h"
 
-#include "loop/core/loop-private.h"
+#include "loop/core/quick.h"
 #include "loop/core/trace.h"
 
 #include <asyncnet/error.h>
@@ -524,26 +524,31 @@ int an_check(void)
 	return an__wait_check();
 }
 
+/* Nobody else is ready, or the turn is over. */
+static __attribute__((noinline)) int yield_at_end_of_turn(an_loop *loop, an_task *self)
+{
+	an__ready_push(&loop->ready, self);
+	an__switch_away(loop, self);
+	return 0;
+}
+
 int an_yield(void)
 {
-	int r = an__check_current();
-	an_loop *loop = an__current_loop;
-	an_task *self, *next;
+	static const int zero;
+	an_task *self = an__quick_check(), *next;
+	an_loop *loop;
 
-	if (r < 0)
-		return r;
-	self = loop->current;
+	if (!self)
+		return an__wait_check();
+	loop = self->loop;
 	next = loop->ready.first;
+	if (__builtin_expect(!next || !loop->budget, 0))
+		return yield_at_end_of_turn(loop, self);
 	an__ready_push(&loop->ready, self);
-	if (__builtin_expect(!next || !loop->budget, 0)) {
-		an__switch_away(loop, self);
-		return 0;
-	}
 	/* The queue cannot run empty: this task is on it. */
 	loop->budget--;
 	loop->ready.first = next->next_ready;
-	an__switch_to(loop, self, next);
-	return 0;
+	return an__quick_leave(loop, self, next, &zero);
 }
 
 static const an__wait_kind for_time = { .what = "time to pass" };

@@ -1,7 +1,7 @@
 /* The suspend/wake/cancel primitive. L1; see wait.h for the contract. */
 #include "config.h"
 
-#include "loop/core/park.h"
+#include "loop/core/quick.h"
 
 #include <asyncnet/error.h>
 
@@ -39,16 +39,55 @@ void an__wait_arm(an_task *task)
 		an__timer_arm(&task->timer, deadline);
 }
 
+static inline void prepare(an_task *task, an__waiter *w, an__waiters *queue,
+			   const an__wait_kind *kind, const an__wait_special *special)
+{
+	w->task = task;
+	w->kind = kind;
+	w->special = special;
+	w->result = AN__PARKED;
+	w->queue = NULL;
+	if (queue)
+		an__waiters_push(queue, w);
+}
+
+static inline __attribute__((always_inline)) void park(an_task *task, an__waiter *w)
+{
+	an_loop *loop = task->loop;
+
+	task->waiter = w;
+	task->parked_at = loop->now;
+	task->state = AN__TASK_PARKED;
+	if (w->special || task->limit != AN_FOREVER)
+		an__wait_arm(task);
+	an__switch_away(loop, task);
+}
+
 int an__wait_checked(an__waiter *w, an__waiters *queue, const an__wait_kind *kind)
 {
-	return an__wait_here(w, queue, kind);
+	an_task *task = an__current_loop->current;
+
+	prepare(task, w, queue, kind, NULL);
+	park(task, w);
+	return w->result;
 }
 
 int an__wait(an__waiter *w, an__waiters *queue, const an__wait_kind *kind)
 {
 	int r = an__check_current();
 
-	return r < 0 ? r : an__wait_here(w, queue, kind);
+	return r < 0 ? r : an__wait_checked(w, queue, kind);
+}
+
+int an__wait_limited(an_task *self, an__waiters *queue, void *item,
+		     const an__wait_kind *kind)
+{
+	an__waiter *w = &self->own;
+
+	w->item = item;
+	prepare(self, w, queue, kind, NULL);
+	park(self, w);
+	return w->result;
 }
 
 static int wait_specially(an__waiter *w, an__waiters *queue, const an__wait_kind *kind,
@@ -56,8 +95,8 @@ static int wait_specially(an__waiter *w, an__waiters *queue, const an__wait_kind
 {
 	an_task *task = an__current_loop->current;
 
-	an__waiter_prepare(task, w, queue, kind, special);
-	an__park(task, w);
+	prepare(task, w, queue, kind, special);
+	park(task, w);
 	return w->result;
 }
 
@@ -81,7 +120,9 @@ int an__wait_until(an__waiter *w, an__waiters *queue, an_duration deadline,
 
 int an__wait_uncancellable(an__waiter *w, an__waiters *queue, const an__wait_kind *kind)
 {
-	if (!an__current_task())
+	an_loop *loop = an__current_loop;
+
+	if (!loop || !loop->current)
 		return AN_ERR_NO_TASK;
 	return wait_specially(w, queue, kind,
 			      &(an__wait_special){ .deadline = AN_FOREVER,
@@ -108,9 +149,9 @@ int an__wait_many(an__waiter *const *ws, size_t count, an_duration deadline,
 			.deadline = deadline,
 			.sibling = ws[i + 1 < count ? i + 1 : 0],
 		};
-		an__waiter_prepare(task, ws[i], ws[i]->queue, kind, &special[i]);
+		prepare(task, ws[i], ws[i]->queue, kind, &special[i]);
 	}
-	an__park(task, ws[0]);
+	park(task, ws[0]);
 	/* The waker's result may be the same code. */
 	if (task->wait_ended < 0)
 		return task->wait_ended;
@@ -122,22 +163,31 @@ int an__wait_many(an__waiter *const *ws, size_t count, an_duration deadline,
 
 /* ---- waking ------------------------------------------------------------------------ */
 
-void an__part_siblings(an__waiter *w)
+static void part_siblings(an__waiter *w)
 {
 	an__waiter *s;
 
 	w->task->wait_ended = 0;
 	for (s = w->special->sibling; s && s != w; s = s->special->sibling) {
 		s->result = LOST;
-		an__waiter_dequeue(s);
+		if (s->queue)
+			an__waiters_remove(s);
 	}
 }
 
 bool an__wake(an__waiter *w, int result)
 {
+	an_task *task = w->task;
+
 	if (w->result != AN__PARKED)
 		return false;
-	an__wake_parked(w, result);
+	w->result = result;
+	if (w->queue)
+		an__waiters_remove(w);
+	if (__builtin_expect(w->special != NULL, 0))
+		part_siblings(w);
+	task->waiter = NULL;
+	an__ready(task);
 	return true;
 }
 

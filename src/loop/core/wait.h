@@ -3,14 +3,12 @@
  * A task that must wait puts a waiter, which lies on its own stack, on the queue of the
  * thing that it waits for, and parks:
  *
- *	struct get { an__waiter waiter; void *item; } g;
- *	r = an__wait(&g.waiter, &q->getters, &an_item);
- *	                                         parks; 0: granted, else -ECANCELED
+ *	an__waiter w = { .item = ret_item };
+ *	r = an__wait(&w, &q->getters, &an_item); parks; 0: granted, else -ECANCELED
  *
  * Whoever has something to give takes the first waiter and grants it:
  *
- *	g = an__container(w, struct get, waiter);
- *	g->item = item;
+ *	*(void **)w->item = item;
  *	an__wake(w, 0);                          off the queue, task ready, result 0
  *
  * A cancellation takes the waiter off its queue at once, so it cannot be granted any
@@ -57,6 +55,7 @@ typedef struct an__waiter {
 	an_task *task;
 	const an__wait_kind *kind;
 	const an__wait_special *special; /* NULL: nothing */
+	void *item; /* for those who hand something over; kept as it is */
 	int result; /* AN__PARKED: neither woken nor cancelled yet */
 } an__waiter;
 

@@ -56,8 +56,7 @@ int an_barrier_wait(an_barrier *b, size_t *ret_index)
 		release_generation(b);
 	} else {
 		b->arrived++;
-		r = an__wait_with(&a.waiter, &b->waiters, AN_FOREVER, left,
-				  &for_parties);
+		r = an__wait_with(&a.waiter, &b->waiters, AN_FOREVER, left, &for_parties);
 	}
 	if (r == 0 && ret_index)
 		*ret_index = a.index;

@@ -1,11 +1,11 @@
-/* The event. L2: written on wait.h alone.
+/* The event. L2: written on wait.h and quick.h.
  *
  * Waiters: tasks in an_event_wait(), all woken by a set, which clearing in the same turn
  * does not take back.
  */
 #include "config.h"
 
-#include "loop/core/wait.h"
+#include "loop/core/quick.h"
 
 #include <asyncnet/sync.h>
 
@@ -18,9 +18,11 @@ void an_event_init(an_event *e)
 
 int an_event_wait(an_event *e)
 {
-	an__waiter w;
+	an_task *self = an__quick_check();
 
-	return e->set ? an__wait_check() : an__wait(&w, &e->waiters, &for_event);
+	if (!self)
+		return an__wait_check();
+	return e->set ? 0 : an__quick_wait(self, &e->waiters, NULL, &for_event);
 }
 
 void an_event_set(an_event *e)

@@ -5,7 +5,6 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/mutex.c \
 	%D%/mutex.h \
 	%D%/queue.c \
-	%D%/queue.h \
 	%D%/rwlock.c \
 	%D%/semaphore.c \
 	%D%/store.c \

@@ -1,4 +1,4 @@
-/* The mutex. L2: written on wait.h, whose inside it inlines where a task parks.
+/* The mutex. L2: written on wait.h, where it counts on quick.h.
  *
  * Waiters: tasks in an_mutex_lock(), woken by the unlock that makes them the owner.
  * Invariant: nobody waits while there is no owner.
@@ -6,7 +6,7 @@
 #include "config.h"
 
 #include "loop/base/list.h"
-#include "loop/core/park.h"
+#include "loop/core/quick.h"
 #include "loop/sync/mutex.h"
 
 #include <asyncnet/error.h>
@@ -28,24 +28,17 @@ void an_mutex_init(an_mutex *m)
 /* Apart from its caller, whose last call it is: only who waits pays for a frame. */
 static __attribute__((noinline)) int wait_for_mutex(an_mutex *m)
 {
-	an__waiter w;
+	an_task *self = an__quick_check();
 
-	return an__wait_here(&w, &m->waiters, &for_mutex);
-}
-
-int an_mutex_lock(an_mutex *m)
-{
-	int r = an__check_current();
-
-	if (r < 0)
-		return r;
+	if (!self)
+		return an__wait_check();
 	if (!m->owner) {
-		m->owner = an__current_task();
+		m->owner = self;
 		return 0;
 	}
-	if (m->owner == an__current_task())
+	if (m->owner == self)
 		return -EDEADLK;
-	return wait_for_mutex(m);
+	return an__quick_wait(self, &m->waiters, NULL, &for_mutex);
 }
 
 void an__mutex_lock_uncancellable(an_mutex *m)
@@ -74,11 +67,11 @@ int an_mutex_unlock(an_mutex *m)
 {
 	an__waiter *w = an__waiters_first(&m->waiters);
 
-	if (!m->owner || m->owner != an__current_task())
+	if (!m->owner || m->owner != an__quick_current())
 		return -EPERM;
 	m->owner = w ? w->task : NULL;
 	if (w)
-		an__wake_parked(w, 0);
+		an__quick_wake(w, 0);
 	return 0;
 }
 

@@ -1,17 +1,17 @@
-/* The queue. L2: written on wait.h, whose inside it inlines where a task parks.
+/* The queue. L2: written on wait.h and quick.h.
  *
  * Getters wait while there is nothing to take, putters while there is no room; the one
- * who changes that hands the item over, so that nobody can come between. Invariants:
- * while getters wait, the store is empty and no putter waits; while putters wait, the
- * store is full. A push into room that was just made therefore needs no memory.
+ * who changes that hands the item over, so that nobody can come between. A getter's
+ * waiter says where its item goes (void **), a putter's is the item. Invariants: while
+ * getters wait, the store is empty, no putter waits, and the queue is open; while putters
+ * wait, the store is full. A push into room that was just made therefore needs no memory.
  *
  *	putters --(oldest moves up)--> store --(the first in the queue's order)--> getters
  */
 #include "config.h"
 
 #include "loop/base/list.h"
-#include "loop/core/park.h"
-#include "loop/sync/queue.h"
+#include "loop/core/quick.h"
 #include "loop/sync/store.h"
 
 #include <asyncnet/error.h>
@@ -51,18 +51,19 @@ void an_queue_done(an_queue *q)
 {
 	free(q->store.ring);
 	q->store = (struct an__store){ 0 };
+	q->open = 0;
 }
 
 /* ---- the store, by the order ------------------------------------------------------- */
 
-AN__INLINE int push(an_queue *q, void *item)
+static int push(an_queue *q, void *item)
 {
-	if (__builtin_expect(q->order != AN_QUEUE_PRIORITY, 1))
-		return an__ring_push(&q->store, item);
-	return an__least_push(&q->store, item, q->serial++, q->compare);
+	if (q->order == AN_QUEUE_PRIORITY)
+		return an__least_push(&q->store, item, q->serial++, q->compare);
+	return an__ring_push(&q->store, item);
 }
 
-AN__INLINE void *pop(an_queue *q)
+static inline void *pop(an_queue *q)
 {
 	if (__builtin_expect(q->order == AN_QUEUE_FIFO, 1))
 		return an__ring_shift(&q->store);
@@ -73,25 +74,39 @@ AN__INLINE void *pop(an_queue *q)
 
 /* ---- putting ----------------------------------------------------------------------- */
 
-static inline struct an__queue_party *party_of(an__waiter *w)
+static inline void hand_over(an__waiter *getter, void *item)
 {
-	return an__container(w, struct an__queue_party, waiter);
+	*(void **)getter->item = item;
+	an__quick_wake(getter, 0);
 }
 
-AN__INLINE int put_now(an_queue *q, void *item)
+/* No getter waits, and the store may have to grow. */
+static __attribute__((noinline)) int put_slowly(an_queue *q, void *item)
+{
+	if (q->closed)
+		return AN_ERR_CLOSED;
+	if (q->store.count >= q->capacity)
+		return -EAGAIN;
+	if (push(q, item) < 0)
+		return -ENOMEM;
+	q->unfinished++;
+	if (q->order != AN_QUEUE_PRIORITY)
+		q->open = q->store.room < q->capacity ? q->store.room : q->capacity;
+	return 0;
+}
+
+/* `open` is how many a ring takes without growing, and 0 once the queue is closed: one
+ * comparison says what is nearly always so. */
+static inline int put_now(an_queue *q, void *item)
 {
 	an__waiter *getter = an__waiters_first(&q->getters);
 
-	if (q->closed)
-		return AN_ERR_CLOSED;
-	if (getter) {
-		party_of(getter)->item = item;
-		an__wake_parked(getter, 0);
-	} else if (q->store.count >= q->capacity) {
-		return -EAGAIN;
-	} else if (push(q, item) < 0) {
-		return -ENOMEM;
-	}
+	if (getter)
+		hand_over(getter, item);
+	else if (q->store.count < q->open)
+		an__ring_add(&q->store, item);
+	else
+		return put_slowly(q, item);
 	q->unfinished++;
 	return 0;
 }
@@ -101,43 +116,37 @@ int an_queue_tryput(an_queue *q, void *item)
 	return put_now(q, item);
 }
 
-/* Apart from its caller, whose last call it is: only who waits pays for a frame. */
-static __attribute__((noinline)) int wait_for_room(an_queue *q, void *item)
-{
-	struct an__queue_party putter;
-
-	putter.item = item;
-	return an__wait_here(&putter.waiter, &q->putters, &for_room);
-}
-
 int an_queue_put(an_queue *q, void *item)
 {
-	int r = an__check_current();
+	an_task *self = an__quick_check();
+	int r;
 
-	if (r < 0)
-		return r;
+	if (!self)
+		return an__wait_check();
 	r = put_now(q, item);
-	return r == -EAGAIN ? wait_for_room(q, item) : r;
+	if (r != -EAGAIN)
+		return r;
+	return an__quick_wait(self, &q->putters, item, &for_room);
 }
 
 /* ---- taking ------------------------------------------------------------------------ */
 
 /* Takes the oldest putter's item from its hands. */
-AN__INLINE void *accept_putter(an_queue *q, an__waiter *putter)
+static inline void *accept_putter(an_queue *q, an__waiter *putter)
 {
 	q->unfinished++;
-	an__wake_parked(putter, 0);
-	return party_of(putter)->item;
+	an__quick_wake(putter, 0);
+	return putter->item;
 }
 
-AN__INLINE int get_now(an_queue *q, void **ret_item)
+static inline int get_now(an_queue *q, void **ret_item)
 {
 	an__waiter *putter = an__waiters_first(&q->putters);
 
 	if (q->store.count) {
 		*ret_item = pop(q);
-		if (putter)
-			push(q, accept_putter(q, putter));
+		if (__builtin_expect(putter != NULL, 0))
+			push(q, accept_putter(q, putter)); /* into the room just made */
 		return 0;
 	}
 	if (putter) {
@@ -152,24 +161,17 @@ int an_queue_tryget(an_queue *q, void **ret_item)
 	return get_now(q, ret_item);
 }
 
-static __attribute__((noinline)) int wait_for_item(an_queue *q, void **ret_item)
-{
-	struct an__queue_party getter;
-	int r = an__wait_here(&getter.waiter, &q->getters, &for_item);
-
-	if (r == 0)
-		*ret_item = getter.item;
-	return r;
-}
-
 int an_queue_get(an_queue *q, void **ret_item)
 {
-	int r = an__check_current();
+	an_task *self = an__quick_check();
+	int r;
 
-	if (r < 0)
-		return r;
+	if (!self)
+		return an__wait_check();
 	r = get_now(q, ret_item);
-	return r == -EAGAIN ? wait_for_item(q, ret_item) : r;
+	if (r != -EAGAIN)
+		return r;
+	return an__quick_wait(self, &q->getters, ret_item, &for_item);
 }
 
 /* ---- closing and joining ----------------------------------------------------------- */
@@ -177,6 +179,7 @@ int an_queue_get(an_queue *q, void **ret_item)
 void an_queue_close(an_queue *q)
 {
 	q->closed = true;
+	q->open = 0;
 	an__wake_all(&q->putters, AN_ERR_CLOSED);
 	an__wake_all(&q->getters, AN_ERR_CLOSED);
 }

@@ -15,12 +15,18 @@
 /* Twice the room. Returns 0; -ENOMEM. */
 int an__ring_grow(struct an__store *s);
 
-/* Behind the newest. Returns 0; -ENOMEM. */
+/* Behind the newest; there is room. */
+static inline void an__ring_add(struct an__store *s, void *item)
+{
+	s->ring[(s->head + s->count++) & (s->room - 1)] = item;
+}
+
+/* The same where there may be none. Returns 0; -ENOMEM. */
 static inline int an__ring_push(struct an__store *s, void *item)
 {
 	if (__builtin_expect(s->count == s->room, 0) && an__ring_grow(s) < 0)
 		return -ENOMEM;
-	s->ring[(s->head + s->count++) & (s->room - 1)] = item;
+	an__ring_add(s, item);
 	return 0;
 }
 
