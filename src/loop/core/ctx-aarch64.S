@@ -72,8 +72,8 @@ an__ctx_leave_to: /* x0: from, x1: to, x2: where the result will be */
 	stp x3, x4, [x0]
 	stp x29, x5, [x0, #16]
 
-	/* Who is parked here has the same frame, so the CFI holds for it, too. Writing fpcr
-	 * is slow and seldom needed. */
+	/* Who is parked here has the same frame, so the CFI holds for it, too. Writing
+	 * fpcr is slow and seldom needed. */
 	ldp x3, x4, [x1]
 	ldp x29, x6, [x1, #16]
 	mov sp, x3

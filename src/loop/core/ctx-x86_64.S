@@ -1,5 +1,5 @@
-/* Where a fresh stack begins, and the switch as a function (x86-64, System V ABI). L1; see
- * ctx.h. */
+/* Where a fresh stack begins, and the switch as a function (x86-64, System V ABI). L1;
+ * see ctx.h. */
 #include "loop/core/ctx.h"
 
 #if defined(__x86_64__) && !defined(AN_CONTEXT_UCONTEXT)

@@ -52,9 +52,8 @@ typedef struct an__ctx an__ctx;
 static inline void an__ctx_make(an__ctx *ctx, void *low, void *top,
 				void (*entry)(void *arg), void *arg);
 
-/* Saves the running context in *from and goes on with *to. Keeps the callee-saved
- * registers and the floating-point environment. */
-static inline void an__ctx_switch(an__ctx *from, an__ctx *to);
+/* And an__ctx_switch(from, to), below: saves the running context in *from and goes on
+ * with *to. Keeps the callee-saved registers and the floating-point environment. */
 
 /* The stack pointer of a context that is not running, or NULL where it is not known. */
 static inline void *an__ctx_sp(const an__ctx *ctx);
@@ -100,9 +99,9 @@ struct an__ctx {
 #endif
 };
 
-/* The same switch as a function that returns *result when it is come back to. It goes back
- * to its caller by an indirect jump (see quick.h). Sanitizers want to be told of every
- * switch, and have none. In ctx-*.S. */
+/* The same switch as a function that returns *result when it is come back to. It goes
+ * back to its caller by an indirect jump (see quick.h). Sanitizers want to be told of
+ * every switch, and have none. In ctx-*.S. */
 #if !defined(AN__STACK_ASAN) && !defined(AN__STACK_TSAN)
 #define AN__CTX_HAS_LEAVE 1
 int an__ctx_leave_to(an__ctx *from, an__ctx *to, const int *result);

@@ -25,8 +25,7 @@ void an_mutex_init(an_mutex *m)
 	*m = (an_mutex)AN_MUTEX_INIT;
 }
 
-/* Apart from its caller, whose last call it is: only who waits pays for a frame. */
-static __attribute__((noinline)) int wait_for_mutex(an_mutex *m)
+int an_mutex_lock(an_mutex *m)
 {
 	an_task *self = an__quick_check();
 
@@ -46,14 +45,14 @@ void an__mutex_lock_uncancellable(an_mutex *m)
 	an__waiter w;
 
 	if (!m->owner)
-		m->owner = an__current_task();
+		m->owner = an__quick_current();
 	else
 		an_ignore(an__wait_uncancellable(&w, &m->waiters, &for_mutex));
 }
 
 int an_mutex_trylock(an_mutex *m)
 {
-	an_task *task = an__current_task();
+	an_task *task = an__quick_current();
 
 	if (!task)
 		return AN_ERR_NO_TASK;
