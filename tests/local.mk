@@ -32,6 +32,7 @@ check-core:
 check-threads:
 	tests=`for t in $(check_PROGRAMS); do case $$t in \
 		tests/unit/core/test-loop|tests/unit/log/*|tests/unit/io/test-offload| \
+		tests/unit/sync/test-thread-queue| \
 		tests/unit/io/test-dns|tests/unit/io/test-file|tests/unit/io/test-signal) \
 		printf '%s ' $$t ;; esac; done` && \
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$$tests" check_PROGRAMS="$$tests"

@@ -289,7 +289,12 @@ AN_API size_t an_queue_count(const an_queue *q);
 
 /* A bounded FIFO of pointers between threads: tasks of any loop suspend in it, and
  * threads without a loop block in it. Opaque; counted, since nobody can know who leaves
- * last. */
+ * last.
+ *
+ * A task that waits in it waits for other threads, of which its loop knows nothing: such
+ * a run is never stuck (AN_ERR_STUCK), and a virtual clock jumps to the next deadline,
+ * if there is one, although some thread might have put an item before. Not for use after
+ * a fork in the child. */
 typedef struct an_thread_queue an_thread_queue;
 
 /* Makes one. `capacity`: how many items may lie in it, at least 1; AN_QUEUE_UNBOUNDED has
@@ -305,8 +310,8 @@ AN_API an_thread_queue *an_thread_queue_ref(an_thread_queue *q);
 AN_API an_thread_queue *an_thread_queue_unref(an_thread_queue *q);
 
 /* Puts an item, waiting for room: in a task it suspends, in a thread without a loop it
- * blocks. First come, first served over all threads. On a loop's thread outside a task it
- * is AN_ERR_NO_TASK: use an_thread_queue_tryput().
+ * blocks, which pthread_cancel() does not end. First come, first served over all threads.
+ * On a loop's thread outside a task it is AN_ERR_NO_TASK: use an_thread_queue_tryput().
  * Returns 0; -ECANCELED (it was not put; tasks alone); AN_ERR_CLOSED; -ENOMEM. */
 AN_API AN_SUSPENDS int an_thread_queue_put(an_thread_queue *q, void *item);
 
@@ -316,8 +321,8 @@ AN_API AN_SUSPENDS int an_thread_queue_put(an_thread_queue *q, void *item);
 AN_API AN_SUSPENDS int an_thread_queue_get(an_thread_queue *q, void **ret_item);
 
 /* The same if that needs no waiting, from any thread, in a task or not. Never suspend,
- * never block for longer than a few instructions. Return 0; -EAGAIN; AN_ERR_CLOSED;
- * -ENOMEM. */
+ * nor block but for the moment in which another thread moves an item. Return 0; -EAGAIN;
+ * AN_ERR_CLOSED; -ENOMEM. */
 AN_API int an_thread_queue_tryput(an_thread_queue *q, void *item);
 AN_API int an_thread_queue_tryget(an_thread_queue *q, void **ret_item);
 

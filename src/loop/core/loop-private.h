@@ -175,6 +175,7 @@ struct an_loop {
 	_Atomic(an__post_node *) posts; /* newest first */
 	atomic_bool closed;		/* an_post() is refused */
 	size_t holds;
+	int expecting;
 
 	an__list turn_hooks;
 	struct an__local locals[AN__LOCAL_COUNT];

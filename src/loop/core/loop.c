@@ -255,10 +255,11 @@ static bool work_pending(const an_loop *loop)
 	       !an__list_empty(&loop->turn_hooks);
 }
 
+/* What the world outside may wake tasks by, now or later. */
 static int foreign_events(const an_loop *loop)
 {
 	return event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ADDED) -
-	       loop->own_events;
+	       loop->own_events + loop->expecting;
 }
 
 /* Timers that make something happen: all but the one of run.c that complains. */

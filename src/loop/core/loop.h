@@ -85,6 +85,12 @@ void an__loop_post(an_loop *loop, an__post_node *node);
 void an__loop_hold(an_loop *loop);
 void an__loop_release(an_loop *loop);
 
+/* For a task that waits for what another thread may do some time, or never: as long as
+ * one is expecting, the run is not stuck; but neither its end nor a virtual clock that
+ * has somewhere to jump waits for that. On the loop's thread. */
+void an__loop_expect(an_loop *loop);
+void an__loop_expect_no_more(an_loop *loop);
+
 /* ---- fork() ------------------------------------------------------------------------ */
 
 /* For what a layer keeps for the whole process: `forked` runs in every child, before

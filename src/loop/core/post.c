@@ -3,7 +3,7 @@
  * A lock-free stack that senders push to and the loop takes whole and turns round, so
  * that messages of one sender arrive in order. An eventfd wakes the loop; only the sender
  * that finds the stack empty writes to it. `holds` keeps the loop alive while someone
- * will still send.
+ * will still send; `expecting` counts tasks to which someone may.
  */
 #include "config.h"
 
@@ -119,4 +119,14 @@ void an__loop_hold(an_loop *loop)
 void an__loop_release(an_loop *loop)
 {
 	loop->holds--;
+}
+
+void an__loop_expect(an_loop *loop)
+{
+	loop->expecting++;
+}
+
+void an__loop_expect_no_more(an_loop *loop)
+{
+	loop->expecting--;
 }

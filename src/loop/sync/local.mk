@@ -8,4 +8,5 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/rwlock.c \
 	%D%/semaphore.c \
 	%D%/store.c \
-	%D%/store.h
+	%D%/store.h \
+	%D%/thread-queue.c

@@ -5,7 +5,8 @@ check_PROGRAMS += \
 	tests/unit/sync/test-mutex \
 	tests/unit/sync/test-queue \
 	tests/unit/sync/test-rwlock \
-	tests/unit/sync/test-semaphore
+	tests/unit/sync/test-semaphore \
+	tests/unit/sync/test-thread-queue
 tests_unit_sync_test_barrier_CFLAGS = $(TEST_CFLAGS)
 tests_unit_sync_test_barrier_LDADD = $(TEST_LIBS)
 tests_unit_sync_test_condition_CFLAGS = $(TEST_CFLAGS)
@@ -20,3 +21,5 @@ tests_unit_sync_test_rwlock_CFLAGS = $(TEST_CFLAGS)
 tests_unit_sync_test_rwlock_LDADD = $(TEST_LIBS)
 tests_unit_sync_test_semaphore_CFLAGS = $(TEST_CFLAGS)
 tests_unit_sync_test_semaphore_LDADD = $(TEST_LIBS)
+tests_unit_sync_test_thread_queue_CFLAGS = $(TEST_CFLAGS)
+tests_unit_sync_test_thread_queue_LDADD = $(TEST_LIBS)
