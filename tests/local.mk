@@ -25,7 +25,8 @@ LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/support/run-program.sh $(under_valgr
 # The layers without I/O of their own: what valgrind and other contexts are wanted for.
 check-core:
 	tests=`for t in $(check_PROGRAMS); do case $$t in \
-		tests/unit/base/*|tests/unit/core/*|tests/unit/sync/*) printf '%s ' $$t ;; esac; done` && \
+		tests/unit/base/*|tests/unit/core/*|tests/unit/sync/*|tests/unit/combine/*) \
+		printf '%s ' $$t ;; esac; done` && \
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$$tests" check_PROGRAMS="$$tests"
 
 # What more than one thread touches, for ThreadSanitizer.
@@ -55,6 +56,7 @@ include tests/unit/core/local.mk
 include tests/integration/pg.mk
 include tests/unit/db/local.mk
 include tests/unit/sync/local.mk
+include tests/unit/combine/local.mk
 include tests/unit/http/local.mk
 include tests/fuzz/local.mk
 include tests/unit/log/local.mk

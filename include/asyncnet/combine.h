@@ -8,6 +8,11 @@
  *
  * For tasks that end together as one piece of work, prefer a group (task.h): it cannot
  * leave one behind.
+ *
+ * Where a result and a cancellation of the caller meet in one turn, whichever came first
+ * is returned: a result that was complete before the cancellation is not thrown away, and
+ * the caller's next suspending call returns -ECANCELED. asyncio raises CancelledError
+ * there and then, and the results stay behind in their futures.
  */
 #ifndef ASYNCNET_COMBINE_H
 #define ASYNCNET_COMBINE_H
@@ -22,19 +27,24 @@ AN_BEGIN_DECLS
 
 /* Waits for `count` tasks and returns what they returned, in the order of the arguments.
  * Suspends. The same task may be given more than once. `results` has room for `count` of
- * them and may be NULL.
+ * them and may be NULL. `tasks` is not looked at once the call waits. Meanwhile nobody
+ * else can join the tasks (-EBUSY), and to detach one has no effect.
  *
  * With `return_errors` a negative result is a result like any other. Without, the first
  * failure ends the call with that code; the other tasks run on. A task that was cancelled
  * by others counts as failed with -ECANCELED, which cancels neither the caller nor the
  * rest.
  *
- * When the caller is cancelled, all the tasks are cancelled, with `return_errors`, too;
- * the call returns at once, and they end in their own time: join them.
+ * When the caller is cancelled, before the call or in it, all the tasks are cancelled,
+ * with `return_errors`, too; the call returns at once, and they end in their own time:
+ * join them. After a failure siblings that are no longer wanted are the caller's to
+ * cancel.
  *
- * On 0 all handles are consumed; otherwise they are all still the caller's.
- * Returns 0; the first failure; -ECANCELED; -EDEADLK when the caller is among the tasks;
- * -EBUSY when one is being joined; -ENOMEM. `results` is untouched unless 0. */
+ * On 0 all handles are consumed; otherwise they are all still the caller's, once each.
+ * Returns 0, also for no tasks; the first failure, in time, or in the order of the
+ * arguments among those that had ended before the call; -ECANCELED; -EDEADLK when the
+ * caller is among the tasks; -EBUSY when one is being joined; -ENOMEM, for which there is
+ * no cause up to 16 tasks; AN_ERR_NO_TASK. `results` is untouched unless 0. */
 AN_API AN_SUSPENDS int an_gather(an_task *const *tasks, size_t count, bool return_errors,
 				 int *results);
 
@@ -51,9 +61,11 @@ typedef enum an_wait_until {
 /* Waits until that is so, or for `limit` (AN_FOREVER: none; at most 0: only looks).
  * Suspends. Cancels nothing, neither when the time is over nor when the caller is
  * cancelled. Reorders `tasks`: first those that have ended, then those that run on, both
- * in the order they were given in. The same task twice is counted twice.
+ * in the order they were given in. The same task twice is counted twice. Others may wait
+ * for the tasks, too, and their owners may join or detach them meanwhile.
  * Returns how many have ended, also when the time is over; -ECANCELED; -EINVAL when count
- * is 0; -EDEADLK when the caller is among the tasks; -ENOMEM. */
+ * is 0; -EDEADLK when the caller is among the tasks; -ENOMEM, for which there is no cause
+ * up to 16 tasks; AN_ERR_NO_TASK. `tasks` keeps its order on failure. */
 AN_API AN_SUSPENDS ssize_t an_wait(an_task **tasks, size_t count, an_wait_until until,
 				   an_duration limit);
 
@@ -62,11 +74,13 @@ AN_API AN_SUSPENDS ssize_t an_wait(an_task **tasks, size_t count, an_wait_until 
  * Suspends. With a limit of at most 0 a task that has not started never will.
  *
  * Returns 0 when the task has ended by itself, or returned a value in spite of its
- * cancellation: *ret_result (may be NULL) is what it returned, be it an error; -ETIMEDOUT
+ * cancellation: *ret_result (may be NULL) is what it returned, be it an error; that of a
+ * task that had ended before the call is returned even to a cancelled caller. -ETIMEDOUT
  * when it ended by being cancelled here as the time was over; -ECANCELED likewise for the
- * caller's cancellation, which is never lost: with 0, too, the next suspending call of
- * the caller sees it. In all these cases the handle is consumed.
- * -EDEADLK and -EBUSY as an_join(): the handle is still yours. */
+ * caller's cancellation, which outranks the time when both have come. That one is never
+ * lost: with 0, too, the next suspending call of the caller sees it. In all these cases
+ * the handle is consumed.
+ * -EDEADLK and -EBUSY as an_join(), and AN_ERR_NO_TASK: the handle is still yours. */
 AN_API AN_SUSPENDS int an_wait_for(an_task *task, an_duration limit, int *ret_result);
 
 /* ---- as completed ------------------------------------------------------------------ */

@@ -4,7 +4,7 @@
 # with --enable-valgrind.
 program=$1
 case $program in
-*unit/base/* | *unit/core/* | *unit/sync/*)
+*unit/base/* | *unit/core/* | *unit/sync/* | *unit/combine/*)
     AN_TEST_SLOWNESS=5
     export AN_TEST_SLOWNESS
     exec "$top_builddir/libtool" --mode=execute valgrind --quiet --error-exitcode=99 \

@@ -49,6 +49,14 @@ void an__task_watch_add(an_task *task, an__task_watch *watch);
 /* No effect on one that is on no task. */
 void an__task_watch_remove(an__task_watch *watch);
 
+/* What an_join() does with a handle while it waits, for others that wait and then consume
+ * it: while a task is claimed nobody else can join it, and to detach it has no effect, so
+ * it is there when it has ended. */
+bool an__task_claimed(const an_task *task);
+void an__task_claim(an_task *task);   /* is not claimed, and not the current task */
+void an__task_unclaim(an_task *task); /* the handle is its owner's again */
+void an__task_consume(an_task *task); /* a claimed one that has ended: gone */
+
 /* ---- timers that are not a task's -------------------------------------------------- */
 
 typedef struct an__timer {

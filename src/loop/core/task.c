@@ -410,6 +410,27 @@ int an_join(an_task *task, int *ret_result)
 	return 0;
 }
 
+bool an__task_claimed(const an_task *task)
+{
+	return task->joining;
+}
+
+void an__task_claim(an_task *task)
+{
+	task->joining = true;
+}
+
+void an__task_unclaim(an_task *task)
+{
+	task->joining = false;
+}
+
+void an__task_consume(an_task *task)
+{
+	task->joining = false;
+	an__task_free(task);
+}
+
 int an_task_result(an_task *task, int *ret_result)
 {
 	if (task->state != AN__TASK_DONE)
