@@ -7,7 +7,7 @@
 
 #define BTI_C hint #34
 #define BTI_J hint #36
-#define FRAME 176
+#define FRAME 160
 
 	.text
 	.globl an__ctx_start
@@ -30,7 +30,7 @@ an__ctx_start: /* at the stack pointer: the argument, the entry, two zeros */
 	.hidden an__ctx_leave_to
 	.type an__ctx_leave_to, %function
 	.p2align 4
-an__ctx_leave_to: /* x0: from, x1: to, x2: where the result will be */
+an__ctx_leave_to: /* x0: from, x1: to */
 	.cfi_startproc
 	BTI_C
 	sub sp, sp, #FRAME
@@ -45,7 +45,6 @@ an__ctx_leave_to: /* x0: from, x1: to, x2: where the result will be */
 	stp d10, d11, [sp, #112]
 	stp d12, d13, [sp, #128]
 	stp d14, d15, [sp, #144]
-	str x2, [sp, #160]
 	.cfi_rel_offset x19, 0
 	.cfi_rel_offset x20, 8
 	.cfi_rel_offset x21, 16
@@ -81,8 +80,7 @@ an__ctx_leave_to: /* x0: from, x1: to, x2: where the result will be */
 	b.eq 1f
 	msr fpcr, x6
 1:	br x4
-2:	BTI_J
-	ldr x2, [sp, #160]
+2:	BTI_J /* x1: the context that is resumed */
 	ldp d8, d9, [sp, #96]
 	ldp d10, d11, [sp, #112]
 	ldp d12, d13, [sp, #128]
@@ -93,7 +91,7 @@ an__ctx_leave_to: /* x0: from, x1: to, x2: where the result will be */
 	ldp x25, x26, [sp, #48]
 	ldp x27, x28, [sp, #64]
 	ldp x29, x30, [sp, #80]
-	ldr w0, [x2]
+	ldr w0, [x1, #AN__CTX_RESULT]
 	add sp, sp, #FRAME
 	.cfi_def_cfa sp, 0
 	.cfi_restore x19

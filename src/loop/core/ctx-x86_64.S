@@ -25,7 +25,7 @@ an__ctx_start: /* at the stack pointer: the argument, the entry, two zeros */
 	.hidden an__ctx_leave_to
 	.type an__ctx_leave_to, @function
 	.p2align 4
-an__ctx_leave_to: /* rdi: from, rsi: to, rdx: where the result will be */
+an__ctx_leave_to: /* rdi: from, rsi: to */
 	.cfi_startproc
 	endbr64
 	pushq %rbp
@@ -46,8 +46,6 @@ an__ctx_leave_to: /* rdi: from, rsi: to, rdx: where the result will be */
 	pushq %r15
 	.cfi_adjust_cfa_offset 8
 	.cfi_rel_offset %r15, 0
-	pushq %rdx
-	.cfi_adjust_cfa_offset 8
 	leaq 1f(%rip), %rax
 	movq %rsp, (%rdi)
 	movq %rax, 8(%rdi)
@@ -57,9 +55,7 @@ an__ctx_leave_to: /* rdi: from, rsi: to, rdx: where the result will be */
 	movq (%rsi), %rsp
 	movq 16(%rsi), %rbp
 	jmpq *8(%rsi)
-1:	endbr64
-	popq %rdx
-	.cfi_adjust_cfa_offset -8
+1:	endbr64 /* rsi: the context that is resumed */
 	popq %r15
 	.cfi_adjust_cfa_offset -8
 	.cfi_restore %r15
@@ -78,7 +74,7 @@ an__ctx_leave_to: /* rdi: from, rsi: to, rdx: where the result will be */
 	popq %rbp
 	.cfi_adjust_cfa_offset -8
 	.cfi_restore %rbp
-	movl (%rdx), %eax
+	movl AN__CTX_RESULT(%rsi), %eax
 	popq %rcx
 	.cfi_adjust_cfa_offset -8
 	.cfi_register %rip, %rcx

@@ -47,10 +47,10 @@ void an__ctx_set_fcw(uint16_t fcw)
 }
 
 #ifdef AN__CTX_HAS_LEAVE
-int an__ctx_leave_fenv(an__ctx *from, an__ctx *to, const int *result)
+int an__ctx_leave_fenv(an__ctx *from, an__ctx *to)
 {
 	an__ctx_set_fcw(to->fcw);
-	return an__ctx_leave_to(from, to, result);
+	return an__ctx_leave_to(from, to);
 }
 #endif
 

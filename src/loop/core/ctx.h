@@ -37,6 +37,10 @@
 #define AN_CONTEXT_UCONTEXT 1
 #endif
 
+/* Where, counted from a context, the int lies that an__ctx_leave_to() returns: in the task
+ * that the context is part of. */
+#define AN__CTX_RESULT 232
+
 #ifndef __ASSEMBLER__
 
 #include "loop/core/stack.h" /* which sanitizers there are */
@@ -99,12 +103,13 @@ struct an__ctx {
 #endif
 };
 
-/* The same switch as a function that returns *result when it is come back to. It goes
+/* The same switch as a function, which returns the int at AN__CTX_RESULT of `from` when
+ * that is come back to. It goes
  * back to its caller by an indirect jump (see quick.h). Sanitizers want to be told of
  * every switch, and have none. In ctx-*.S. */
 #if !defined(AN__STACK_ASAN) && !defined(AN__STACK_TSAN)
 #define AN__CTX_HAS_LEAVE 1
-int an__ctx_leave_to(an__ctx *from, an__ctx *to, const int *result);
+int an__ctx_leave_to(an__ctx *from, an__ctx *to);
 #endif
 
 /* Where a fresh stack begins: takes the argument and the entry off the stack, and has no
@@ -154,6 +159,15 @@ static inline void an__ctx_make(an__ctx *ctx, void *low, void *top,
 	__asm__ volatile("fnstcw %0" : "=m"(ctx->fcw));
 }
 
+#ifdef __AVX512F__
+#define AN__CTX_AVX512 \
+	"xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", \
+		"xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", \
+		"k2", "k3", "k4", "k5", "k6", "k7",
+#else
+#define AN__CTX_AVX512
+#endif
+
 static AN__CTX_INLINE void an__ctx_switch(an__ctx *from, an__ctx *to)
 {
 	_Static_assert(offsetof(an__ctx, pc) == 8 && offsetof(an__ctx, fp) == 16,
@@ -173,30 +187,29 @@ static AN__CTX_INLINE void an__ctx_switch(an__ctx *from, an__ctx *to)
 			 : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12",
 			   "r13", "r14", "r15", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
 			   "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
-			   "xmm12", "xmm13", "xmm14", "xmm15", "memory", "cc");
+			   "xmm12", "xmm13", "xmm14", "xmm15", AN__CTX_AVX512 "memory",
+			   "cc");
 }
 
 #ifdef AN__CTX_HAS_LEAVE
 /* For when the floating-point environments differ. In ctx.c. */
-int an__ctx_leave_fenv(an__ctx *from, an__ctx *to, const int *result);
+int an__ctx_leave_fenv(an__ctx *from, an__ctx *to);
 
-static inline __attribute__((always_inline)) int an__ctx_leave(an__ctx *from, an__ctx *to,
-							       const int *result)
+static inline __attribute__((always_inline)) int an__ctx_leave(an__ctx *from, an__ctx *to)
 {
 	__asm__ volatile("fnstcw %0" : "=m"(from->fcw));
 	if (__builtin_expect(from->fcw != to->fcw, 0))
-		return an__ctx_leave_fenv(from, to, result);
-	return an__ctx_leave_to(from, to, result);
+		return an__ctx_leave_fenv(from, to);
+	return an__ctx_leave_to(from, to);
 }
 #endif
 
 #else
 
 #ifdef AN__CTX_HAS_LEAVE
-static inline __attribute__((always_inline)) int an__ctx_leave(an__ctx *from, an__ctx *to,
-							       const int *result)
+static inline __attribute__((always_inline)) int an__ctx_leave(an__ctx *from, an__ctx *to)
 {
-	return an__ctx_leave_to(from, to, result);
+	return an__ctx_leave_to(from, to);
 }
 #endif
 
@@ -241,12 +254,12 @@ static AN__CTX_INLINE void an__ctx_switch(an__ctx *from, an__ctx *to)
 			 : "+r"(left), "+r"(next)
 			 :
 			 : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11",
-			   "x12", "x13", "x14", "x15", "x16", "x17", "x19", "x20", "x21",
-			   "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x30", "v0",
-			   "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10",
-			   "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19",
-			   "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28",
-			   "v29", "v30", "v31", "memory", "cc");
+			   "x12", "x13", "x14", "x15", "x16", "x17", "x18", "x19", "x20",
+			   "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x30",
+			   "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9",
+			   "v10", "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18",
+			   "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27",
+			   "v28", "v29", "v30", "v31", "memory", "cc");
 }
 
 #endif

@@ -48,9 +48,9 @@ enum an__scope_kind {
 
 struct an__binding; /* local.c: the value of a task-local variable */
 
-/* Lies at the top of its own stack, so that a parked task costs one page. What a switch,
- * a spawn and a join touch comes first: a thousand tasks do not fit into the first
- * cache. */
+/* Lies at the top of its own stack, so that a parked task costs one page. It is laid out
+ * by lines of the cache, of which a thousand tasks have more than the first one holds: a
+ * switch needs the first, a spawn, a run and a join the first three. */
 struct an_task {
 	an_task *next_ready;
 	an_loop *loop;
@@ -59,36 +59,52 @@ struct an_task {
 	bool detached;	     /* nobody has a handle: freed when it ends */
 	bool joining;	     /* its handle is a joiner's, who has not run yet */
 	bool retrieved;	     /* somebody has looked at the result */
+	bool named;
+	bool timed; /* its timer has been armed */
 	bool default_stack;
-	int result;
 	/* From this point on suspending calls have to look at the scopes: the innermost
 	 * one's deadline, or the beginning of time when it is cancelled. */
 	an_duration limit;
+
 	struct an__scope *scope; /* the innermost */
 	an__waiter *waiter;	 /* what it is parked on */
-	an__waiter own;		 /* an__quick_wait()'s */
-	struct an__scope root;
+	an_duration parked_at;
 	an_task_fn fn;
 	void *arg;
-	an__waiters joiner;	 /* at most one */
+	int result;
+	int wait_ended;	    /* an__wait_many() alone: the code that ended it, or 0 */
+	an__waiters joiner; /* at most one */
+
 	an__task_watch *watches; /* told when it ends, oldest first */
 	an_group *group;	 /* whose child it is */
-	an__list all;		 /* in loop->tasks */
 	struct an__binding *locals;
-	const void *spawned_at; /* the return address of the call that spawned it */
+	an__list all; /* in loop->tasks */
 	uint64_t serial;
-	an_task *parent; /* who spawned it: to be compared, it may be gone */
-	uint64_t parent_serial;
+	const void *spawned_at; /* the return address of the call that spawned it */
+	/* Who spawned it. It may be gone, and its memory another task's, whose serial
+	 * then is greater than this one's. */
+	an_task *parent;
+
+	an__waiter own; /* an__quick_wait()'s */
+	struct an__scope root;
 	int cancel_requests;
 	/* armed at, or lazily before, the deadline that the wait needs */
 	an__timer timer;
-	an_duration parked_at;
-	int wait_ended; /* an__wait_many() alone: the code that ended it, or 0 */
 	an_task *older, *younger; /* its siblings in the group */
 	void *fake_stack;	  /* AddressSanitizer's, while it is not running */
 	an__stack *stack;
-	char name[32]; /* made up of the serial when it is first asked for */
-};
+	char name[32]; /* if `named`; else made of the serial when it is asked for */
+} __attribute__((aligned(64)));
+
+#ifndef AN_CONTEXT_UCONTEXT
+_Static_assert(offsetof(struct an_task, scope) == 64 &&
+		       offsetof(struct an_task, watches) == 128 &&
+		       offsetof(struct an_task, own) == 192,
+	       "lines of the cache");
+_Static_assert(offsetof(struct an_task, own.result) - offsetof(struct an_task, ctx) ==
+		       AN__CTX_RESULT,
+	       "what an__ctx_leave_to() returns");
+#endif
 
 struct an__ready_queue {
 	an_task *first, **end; /* where the next one goes */

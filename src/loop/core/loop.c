@@ -29,8 +29,8 @@
 #define FIRST_BUDGET 16
 #define TURN AN_MILLISECOND
 
-/* Ended tasks that are kept with their stacks: 256 cost a page each, 1 MiB. */
-#define SPARE_MAX 256
+/* Ended tasks that are kept with their stacks: 1024 cost a page each, 4 MiB. */
+#define SPARE_MAX 1024
 
 /* May say no where it has. */
 #if __has_include(<sys/single_threaded.h>)

@@ -36,20 +36,17 @@ AN__QUICK an_task *an__quick_current(void)
 	return an__current_loop ? an__current_loop->current : NULL;
 }
 
-/* To the next task, from one that is parked or ready. Returns *result when the task goes
- * on. */
-AN__QUICK int an__quick_leave(an_loop *loop, an_task *self, an_task *next,
-			      const int *result)
+/* To the next task, from one that is parked or ready. Returns self->own.result when the
+ * task goes on. */
+AN__QUICK int an__quick_leave(an_loop *loop, an_task *self, an_task *next)
 {
 #ifdef AN__CTX_HAS_LEAVE
-	an__ctx *to = next ? &next->ctx : &loop->main_ctx;
-
 	loop->current = next;
-	return an__ctx_leave(&self->ctx, to, result);
+	return an__ctx_leave(&self->ctx, next ? &next->ctx : &loop->main_ctx);
 #else
 	if (next != self)
 		an__switch_to(loop, self, next);
-	return *result;
+	return self->own.result;
 #endif
 }
 
@@ -66,7 +63,6 @@ AN__QUICK int an__quick_wait(an_task *self, an__waiters *queue, void *item,
 
 	if (__builtin_expect(self->limit != AN_FOREVER, 0))
 		return an__wait_limited(self, queue, item, kind);
-	w->task = self;
 	w->kind = kind;
 	w->special = NULL;
 	w->item = item;
@@ -75,7 +71,7 @@ AN__QUICK int an__quick_wait(an_task *self, an__waiters *queue, void *item,
 	self->waiter = w;
 	self->parked_at = loop->now;
 	self->state = AN__TASK_PARKED;
-	return an__quick_leave(loop, self, an__next_ready(loop), &w->result);
+	return an__quick_leave(loop, self, an__next_ready(loop));
 }
 
 /* an__wake() of the first of a queue, which is parked. */

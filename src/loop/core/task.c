@@ -27,12 +27,13 @@ static void report_unjoined(const an_task *task)
 }
 
 /* Children of a group that is never ended would report to a stack that is gone. */
-static void report_open_scope(const an_task *task)
+static void close_scopes(an_task *task)
 {
-	if (task->scope != &task->root)
-		an__trace_message(AN_LOG_ERROR,
-				  "task %s ended without ending a scope that it began",
-				  an_task_name(task));
+	an__trace_message(AN_LOG_ERROR,
+			  "task %s ended without ending a scope that it began",
+			  an_task_name(task));
+	task->scope = &task->root;
+	an__limit_update(task);
 }
 
 /* What they call must not suspend: outside a task, nothing does. */
@@ -62,10 +63,11 @@ static void finish(an_task *task)
 {
 	an_loop *loop = task->loop;
 
-	report_open_scope(task);
+	if (__builtin_expect(task->scope != &task->root, 0))
+		close_scopes(task);
 	task->state = AN__TASK_DONE;
-	task->scope = &task->root;
-	an__timer_disarm(&task->timer);
+	if (task->timed)
+		an__timer_disarm(&task->timer);
 	loop->task_count--;
 	if (task->locals)
 		drop_locals(task);
@@ -109,6 +111,16 @@ static an_task *place(an__stack *stack)
 	return (an_task *)(void *)at;
 }
 
+/* What stays so for all tasks that get this memory. */
+static void init_once(an_task *task, an_loop *loop, an__stack *stack, bool default_stack)
+{
+	task->loop = loop;
+	task->stack = stack;
+	task->default_stack = default_stack;
+	task->limit = INT64_MIN;
+	task->own.task = task;
+}
+
 /* A new one has a stack and a timer, and everything else unset. */
 static int new_task(an_loop *loop, size_t stack_size, an_task **ret)
 {
@@ -124,8 +136,7 @@ static int new_task(an_loop *loop, size_t stack_size, an_task **ret)
 		an__stack_release(loop->stacks, stack);
 		return r;
 	}
-	task->loop = loop;
-	task->stack = stack;
+	init_once(task, loop, stack, !stack_size);
 	*ret = task;
 	return 0;
 }
@@ -166,31 +177,45 @@ void an__task_free(an_task *task)
 	}
 }
 
-static void reset(an_task *task, an_task_fn fn, void *arg, const void *site)
+static void reset_root(an_task *task, bool cancelled)
+{
+	task->cancel_requests = 0;
+	task->scope = NULL;
+	an__scope_begin(&task->root, NULL, AN__SCOPE_ROOT, AN_FOREVER);
+	task->root.task = task;
+	task->root.cancelled = task->root.seen = cancelled;
+	task->scope = &task->root;
+	an__limit_update(task);
+}
+
+/* The root scope of a spare task is as it was at its end: nearly always not cancelled. */
+static inline void reset(an_task *task, an_task_fn fn, void *arg, const void *site)
 {
 	an_loop *loop = task->loop;
 	an_task *parent = loop->current;
 
-	task->detached = task->joining = task->retrieved = false;
 	task->state = AN__TASK_NEW;
+	task->detached = task->joining = task->retrieved = false;
+	task->named = task->timed = false;
 	task->fn = fn;
 	task->arg = arg;
 	task->joiner = (an__waiters){ 0 };
 	task->watches = NULL;
 	task->group = NULL;
-	task->spawned_at = site;
-	task->serial = loop->task_serial++;
-	task->parent = parent;
-	task->parent_serial = parent ? parent->serial : 0;
 	task->locals = parent && parent->locals ? an__locals_share(parent->locals) : NULL;
-	task->cancel_requests = 0;
-	task->name[0] = '\0';
-	an__scope_begin(&task->root, NULL, AN__SCOPE_ROOT, AN_FOREVER);
-	task->root.task = task;
-	task->root.cancelled = task->root.seen = loop->ending;
-	task->scope = &task->root;
-	an__limit_update(task);
+	task->serial = loop->task_serial++;
+	task->spawned_at = site;
+	task->parent = parent;
+	if (__builtin_expect(task->limit != AN_FOREVER || loop->ending, 0))
+		reset_root(task, loop->ending);
 	an__ctx_make(&task->ctx, task->stack->low, task, task_main, task);
+}
+
+static void set_name(an_task *task, const char *name)
+{
+	strncpy(task->name, name, sizeof task->name - 1);
+	task->name[sizeof task->name - 1] = '\0';
+	task->named = true;
 }
 
 int an__task_new(an_loop *loop, an_task_fn fn, void *arg, const an_task_opts *opts,
@@ -206,13 +231,10 @@ int an__task_new(an_loop *loop, an_task_fn fn, void *arg, const an_task_opts *op
 
 		if (r < 0)
 			return r;
-		task->default_stack = !stack_size;
 	}
 	reset(task, fn, arg, site);
-	if (opts && opts->name) {
-		strncpy(task->name, opts->name, sizeof task->name - 1);
-		task->name[sizeof task->name - 1] = '\0';
-	}
+	if (opts && opts->name && opts->name[0])
+		set_name(task, opts->name);
 	an__list_push(&loop->tasks, &task->all);
 	if (++loop->task_count > loop->figures.tasks_peak)
 		loop->figures.tasks_peak = loop->task_count;
@@ -528,11 +550,13 @@ static void make_name(char *name, uint64_t serial)
 /* Most tasks are never asked. A signal handler may ask. */
 const char *an_task_name(const an_task *task)
 {
-	char *name = ((an_task *)(uintptr_t)task)->name;
+	an_task *t = (an_task *)(uintptr_t)task;
 
-	if (!name[0])
-		make_name(name, task->serial);
-	return name;
+	if (!t->named) {
+		make_name(t->name, t->serial);
+		t->named = true;
+	}
+	return t->name;
 }
 
 /* Within a turn nobody else looks at the clock. */
@@ -555,7 +579,6 @@ static __attribute__((noinline)) int yield_at_end_of_turn(an_loop *loop, an_task
 
 int an_yield(void)
 {
-	static const int zero;
 	an_task *self = an__quick_check(), *next;
 	an_loop *loop;
 
@@ -569,7 +592,8 @@ int an_yield(void)
 	/* The queue cannot run empty: this task is on it. */
 	loop->budget--;
 	loop->ready.first = next->next_ready;
-	return an__quick_leave(loop, self, next, &zero);
+	self->own.result = 0;
+	return an__quick_leave(loop, self, next);
 }
 
 static const an__wait_kind for_time = { .what = "time to pass" };

@@ -34,6 +34,7 @@ void an__wait_arm(an_task *task)
 
 	if (deadline == AN_FOREVER)
 		return;
+	task->timed = true;
 	if (!an__wheel_has(&task->timer.node) ||
 	    an__wheel_deadline(&task->timer.node) > deadline)
 		an__timer_arm(&task->timer, deadline);
