@@ -31,7 +31,10 @@ typedef struct an_loop_opts {
 	an_duration slow_step; /* what debug mode reports as slow; 0: 100 ms */
 	/* Has this signal write all tasks to stderr by an_dump_tasks(); 0: none. */
 	int dump_signal;
-	/* Not 0: ready tasks run in an order drawn from this seed (testing.h). */
+	/* Not 0: which of the tasks that are ready runs next is drawn by lot, and the
+	 * seed decides the lots: the same seed, the same order, on every machine
+	 * (testing.h). Who is woken first from a wait remains as it was. Costs some 50 ns
+	 * a switch. */
 	uint64_t seed;
 } an_loop_opts;
 

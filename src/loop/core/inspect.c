@@ -86,7 +86,7 @@ void an__count_lag(an_loop *loop, an_duration lag)
 
 static size_t count_ready(const an_loop *loop)
 {
-	size_t n = loop->current != NULL;
+	size_t n = (loop->current != NULL) + loop->order.count;
 
 	for (const an_task *task = loop->ready.first; task; task = task->next_ready)
 		n++;

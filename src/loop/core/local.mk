@@ -17,6 +17,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/loop-private.h \
 	%D%/loop.c \
 	%D%/loop.h \
+	%D%/order.c \
 	%D%/overflow.c \
 	%D%/post.c \
 	%D%/quick.h \
@@ -25,6 +26,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/stack.c \
 	%D%/stack.h \
 	%D%/task.c \
+	%D%/testing-run.c \
 	%D%/testing.c \
 	%D%/tick.c \
 	%D%/trace.c \

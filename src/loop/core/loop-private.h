@@ -110,6 +110,13 @@ struct an__ready_queue {
 	an_task *first, **end; /* where the next one goes */
 };
 
+/* Who is drawn from in a seeded loop; see order.c. */
+struct an__order {
+	an_task **drawn;
+	size_t count, room;
+	uint64_t state; /* of the generator */
+};
+
 struct an__local {
 	void *value;
 	void (*destroy)(void *value);
@@ -193,6 +200,13 @@ struct an_loop {
 	size_t holds;
 	int expecting;
 
+	/* Of tests. */
+	/* Stepping: called on main_ctx after each step, with the argument; or NULL. */
+	void (*step_hook)(void *arg);
+	void *step_hook_arg;
+	struct an__order order;
+	an__waiters settling; /* woken when a virtual clock would have to jump next */
+
 	an__list turn_hooks;
 	struct an__local locals[AN__LOCAL_COUNT];
 	struct an__figures figures;
@@ -208,7 +222,11 @@ void an__loop_poll(an_loop *loop); /* on main_ctx: looks for events, waits for t
 void an__loop_free(an_loop *loop); /* all tasks have ended */
 bool an__loop_stuck(an_loop *loop); /* it can be told that nothing wakes a task */
 
-an_task *an__take_step(an_loop *loop);	  /* off the ready queue; NULL: it is empty */
+/* order.c: of a loop with a seed */
+void an__order_init(an_loop *loop);
+void an__order_done(an_loop *loop);
+an_task *an__order_take(an_loop *loop); /* off the ready queue; NULL: none is ready */
+void an__order_put_back(an_loop *loop); /* at the end of a turn's steps */
 
 /* inspect.c */
 void an__count_lag(an_loop *loop, an_duration lag);
@@ -337,6 +355,17 @@ static inline void an__ready_push(struct an__ready_queue *q, an_task *task)
 	q->end = &task->next_ready;
 }
 
+/* The queue is not empty. */
+static inline an_task *an__ready_pop(struct an__ready_queue *q)
+{
+	an_task *task = q->first;
+
+	q->first = task->next_ready;
+	if (!q->first)
+		q->end = &q->first;
+	return task;
+}
+
 /* To the tail of the ready queue. */
 static inline void an__ready(an_task *task)
 {
@@ -369,16 +398,10 @@ static inline void **an__fake_stack_of(an_task *task)
 /* Takes the next ready task, or NULL: none is, or the turn is over. */
 static inline an_task *an__next_ready(an_loop *loop)
 {
-	struct an__ready_queue *q = &loop->ready;
-	an_task *task = q->first;
-
-	if (!task || !loop->budget)
+	if (!loop->ready.first || !loop->budget)
 		return NULL;
 	loop->budget--;
-	q->first = task->next_ready;
-	if (!q->first)
-		q->end = &q->first;
-	return task;
+	return an__ready_pop(&loop->ready);
 }
 
 /* To `next`, or to main_ctx when that is NULL. */

@@ -89,17 +89,11 @@ static void free_dead(an_loop *loop)
 	}
 }
 
-an_task *an__take_step(an_loop *loop)
+static an_task *take_step(an_loop *loop)
 {
-	struct an__ready_queue *q = &loop->ready;
-	an_task *task = q->first;
-
-	if (!task)
-		return NULL;
-	q->first = task->next_ready;
-	if (!q->first)
-		q->end = &q->first;
-	return task;
+	if (loop->opts.seed)
+		return an__order_take(loop);
+	return loop->ready.first ? an__ready_pop(&loop->ready) : NULL;
 }
 
 /* A task that suspends with no budget left comes back to main_ctx. (Only an eager child
@@ -110,15 +104,18 @@ static void run_steps(an_loop *loop)
 	an_task *next;
 
 	loop->budget = 0;
-	while (left && (next = an__take_step(loop))) {
+	while (left && (next = take_step(loop))) {
 		left--;
 		loop->figures.switches++;
 		if (loop->opts.debug)
 			an__debug_step(loop, next, enter);
 		else
 			enter(loop, next);
+		if (loop->step_hook)
+			loop->step_hook(loop->step_hook_arg);
 	}
 	loop->budget = left;
+	an__order_put_back(loop);
 }
 
 static void run_ready(an_loop *loop)
@@ -287,7 +284,8 @@ static bool alone(const an_loop *loop)
 bool an__loop_stuck(an_loop *loop)
 {
 	return !work_pending(loop) && !loop->holds && !armed(loop) && alone(loop) &&
-	       foreign_events(loop) <= 0 && !an__interrupt_pending(loop) &&
+	       an__waiters_empty(&loop->settling) && foreign_events(loop) <= 0 &&
+	       !an__interrupt_pending(loop) &&
 	       !atomic_load_explicit(&loop->posts, memory_order_relaxed) &&
 	       !event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ACTIVE);
 }
@@ -303,8 +301,8 @@ static void jump(an_loop *loop, an_duration to)
  * the kernel, or in libevent's hands. Without descriptors one look is enough. */
 #define VIRTUAL_LOOKS 5
 
-/* Descriptors first; when they have nothing, work of other threads; then the clock
- * jumps. */
+/* Descriptors first; when they have nothing, work of other threads; then those who wait
+ * for just that; then the clock jumps. */
 static void poll_virtual(an_loop *loop)
 {
 	struct timespec pause = { 0, 40 * 1000 };
@@ -320,6 +318,8 @@ static void poll_virtual(an_loop *loop)
 	}
 	if (loop->holds)
 		event_base_loop(loop->base, EVLOOP_ONCE);
+	else if (!an__waiters_empty(&loop->settling))
+		an__wake_all(&loop->settling, 0);
 	else if (settle_first_timer(loop) && armed(loop))
 		jump(loop, an__wheel_deadline(&an__first_timer(loop)->node));
 	else if (foreign_events(loop) > 0)
@@ -415,6 +415,7 @@ int an__loop_new(struct event_base *base, const an_loop_opts *opts, an_loop **re
 		loop->opts.stack_size = 64 * 1024;
 	an__debug_init(loop);
 	loop->stepping = loop->opts.debug || loop->opts.seed;
+	an__order_init(loop);
 	loop->base = base;
 	loop->spare_max = an__stack_tools_watch() ? 0 : SPARE_MAX;
 	loop->ready.end = &loop->ready.first;
@@ -486,6 +487,7 @@ void an__loop_free(an_loop *loop)
 	an__calls_done(loop);
 	an__timer_done(&loop->patience);
 	an__wheel_done(&loop->timers);
+	an__order_done(loop);
 	an__current_loop = NULL;
 	free(loop);
 }

@@ -5,7 +5,8 @@ check_PROGRAMS += \
 	tests/unit/core/test-inspect \
 	tests/unit/core/test-loop \
 	tests/unit/core/test-scope \
-	tests/unit/core/test-task
+	tests/unit/core/test-task \
+	tests/unit/core/test-testing
 tests_unit_core_test_call_CFLAGS = $(TEST_CFLAGS)
 tests_unit_core_test_call_LDADD = $(TEST_LIBS)
 tests_unit_core_test_core_memory_CFLAGS = $(TEST_CFLAGS)
@@ -20,6 +21,8 @@ tests_unit_core_test_scope_CFLAGS = $(TEST_CFLAGS)
 tests_unit_core_test_scope_LDADD = $(TEST_LIBS)
 tests_unit_core_test_task_CFLAGS = $(TEST_CFLAGS)
 tests_unit_core_test_task_LDADD = $(TEST_LIBS)
+tests_unit_core_test_testing_CFLAGS = $(TEST_CFLAGS)
+tests_unit_core_test_testing_LDADD = $(TEST_LIBS)
 check_PROGRAMS += \
 	tests/unit/core/test-ctx \
 	tests/unit/core/test-overflow \

@@ -28,7 +28,7 @@ static int appends(void *arg)
 
 /* ---- order ------------------------------------------------------------------------- */
 
-TASK_TEST(calls_are_made_in_order_before_any_task_runs_again)
+TASK_TEST_IN_ORDER(calls_are_made_in_order_before_any_task_runs_again)
 {
 	start_text();
 	CHECK_EQUAL(an_spawn(appends, "t", NULL, NULL), 0);
@@ -54,7 +54,7 @@ static void follows_itself(void *arg)
 	chain.depth--;
 }
 
-TASK_TEST(a_call_that_a_call_asks_for_is_made_in_the_next_turn)
+TASK_TEST_IN_ORDER(a_call_that_a_call_asks_for_is_made_in_the_next_turn)
 {
 	start_text();
 	chain.depth = 0;
@@ -89,7 +89,7 @@ TASK_TEST(calls_at_equal_times_are_made_in_the_order_of_the_asking)
 	return 0;
 }
 
-TASK_TEST(times_that_have_come_are_made_after_soon_and_in_their_order)
+TASK_TEST_IN_ORDER(times_that_have_come_are_made_after_soon_and_in_their_order)
 {
 	start_text();
 	CHECK_EQUAL(an_sleep(AN_SECOND), 0);

@@ -64,7 +64,7 @@ TASK_TEST(an_empty_group_ends_at_once)
 }
 
 /* asyncio semantics 12. */
-TASK_TEST(the_first_error_cancels_the_rest_and_is_returned)
+TASK_TEST_IN_ORDER(the_first_error_cancels_the_rest_and_is_returned)
 {
 	an_duration start = an_now();
 	an_group group;
@@ -85,7 +85,7 @@ TASK_TEST(the_first_error_cancels_the_rest_and_is_returned)
 	return 0;
 }
 
-TASK_TEST(a_failing_body_cancels_the_children)
+TASK_TEST_IN_ORDER(a_failing_body_cancels_the_children)
 {
 	an_group group;
 
@@ -149,7 +149,7 @@ TASK_TEST(a_cancelled_owner_cancels_its_children_and_waits_for_them)
 }
 
 /* asyncio semantics 13: an error is kept when the owner is cancelled as well. */
-TASK_TEST(an_error_outranks_the_owners_cancellation)
+TASK_TEST_IN_ORDER(an_error_outranks_the_owners_cancellation)
 {
 	an_task *task;
 	int result;
@@ -182,7 +182,7 @@ TASK_TEST(a_timeout_around_a_group_cancels_it)
 
 /* asyncio semantics 14: the group cancelled itself, and then its surroundings are
  * cancelled while the children clean up. */
-TASK_TEST(a_timeout_during_the_cleanup_of_a_cancelled_group_is_passed_on)
+TASK_TEST_IN_ORDER(a_timeout_during_the_cleanup_of_a_cancelled_group_is_passed_on)
 {
 	an_timeout limit;
 	an_group group;
@@ -212,7 +212,7 @@ static int owns_the_shared_group(void *arg)
 }
 
 /* Its last child has ended, its owner has been woken and has not run yet. */
-TASK_TEST(a_child_that_comes_at_the_last_moment_is_waited_for_and_cancelled)
+TASK_TEST_IN_ORDER(a_child_that_comes_at_the_last_moment_is_waited_for_and_cancelled)
 {
 	an_task *owner;
 	int result;

@@ -49,7 +49,7 @@ TASK_TEST(tasks_for_which_there_is_no_room_are_counted)
 	return 0;
 }
 
-TASK_TEST(a_task_that_has_ended_is_not_listed)
+TASK_TEST_IN_ORDER(a_task_that_has_ended_is_not_listed)
 {
 	an_task *task, *listed[2] = { NULL };
 
@@ -77,7 +77,7 @@ static int goes_deep(void *arg)
 	return r + array[0];
 }
 
-TASK_TEST(a_parked_task_uses_the_stack_down_to_where_it_is_parked)
+TASK_TEST_IN_ORDER(a_parked_task_uses_the_stack_down_to_where_it_is_parked)
 {
 	an_task *task;
 	an_stack_use use;

@@ -201,7 +201,7 @@ static int cleans_up_behind_a_shield(void *arg)
 	return an_sleep(1);
 }
 
-TASK_TEST(a_shield_lets_cleanup_wait)
+TASK_TEST_IN_ORDER(a_shield_lets_cleanup_wait)
 {
 	an_task *task;
 	int steps = 0, result;
@@ -280,7 +280,7 @@ static int times_out_and_is_cancelled(void *arg)
 }
 
 /* asyncio semantics 8: an outside cancellation that comes with the deadline is kept. */
-TASK_TEST(cancellation_outranks_a_timeout)
+TASK_TEST_IN_ORDER(cancellation_outranks_a_timeout)
 {
 	an_task *task;
 	int result;

@@ -25,7 +25,7 @@ static int sets(void *arg)
 	return 0;
 }
 
-TASK_TEST(a_join_returns_the_tasks_result)
+TASK_TEST_IN_ORDER(a_join_returns_the_tasks_result)
 {
 	an_task *task;
 	int result;
@@ -42,7 +42,7 @@ TASK_TEST(a_join_returns_the_tasks_result)
 	return 0;
 }
 
-TASK_TEST(a_detached_task_runs_and_is_freed)
+TASK_TEST_IN_ORDER(a_detached_task_runs_and_is_freed)
 {
 	bool ran = false;
 	an_task *task;
@@ -94,7 +94,7 @@ static int joins(void *arg)
 	return an_join(arg, NULL);
 }
 
-TASK_TEST(a_second_joiner_is_refused)
+TASK_TEST_IN_ORDER(a_second_joiner_is_refused)
 {
 	an_task *target, *joiner;
 	int result;
@@ -110,7 +110,7 @@ TASK_TEST(a_second_joiner_is_refused)
 }
 
 /* The first joiner has been woken and has not run yet. */
-TASK_TEST(a_second_joiner_is_refused_when_the_task_has_just_ended)
+TASK_TEST_IN_ORDER(a_second_joiner_is_refused_when_the_task_has_just_ended)
 {
 	an_task *target, *joiner;
 	int result;
@@ -170,7 +170,7 @@ static int ignores_cancel_and_returns_seven(void *arg)
 	return 7;
 }
 
-TASK_TEST(a_swallowed_cancellation_gives_a_normal_result)
+TASK_TEST_IN_ORDER(a_swallowed_cancellation_gives_a_normal_result)
 {
 	an_task *task;
 	int result;
@@ -193,7 +193,7 @@ static int counts_how_often_it_is_cancelled(void *arg)
 	return 0;
 }
 
-TASK_TEST(cancelled_stays_cancelled)
+TASK_TEST_IN_ORDER(cancelled_stays_cancelled)
 {
 	an_task *task;
 	int count = 0;
@@ -220,7 +220,7 @@ static int takes_the_cancellation_back(void *arg)
 	return 0;
 }
 
-TASK_TEST(a_cancellation_can_be_taken_back)
+TASK_TEST_IN_ORDER(a_cancellation_can_be_taken_back)
 {
 	an_task *task;
 	int result;
@@ -234,7 +234,7 @@ TASK_TEST(a_cancellation_can_be_taken_back)
 	return 0;
 }
 
-TASK_TEST(cancelling_an_ended_task_does_nothing)
+TASK_TEST_IN_ORDER(cancelling_an_ended_task_does_nothing)
 {
 	an_task *task;
 	int result;
@@ -263,7 +263,7 @@ static int appends_twice(void *arg)
 	return 0;
 }
 
-TASK_TEST(ready_tasks_run_in_the_order_they_became_ready)
+TASK_TEST_IN_ORDER(ready_tasks_run_in_the_order_they_became_ready)
 {
 	order = (struct order){ 0 };
 	for (const char *c = "abc"; *c; c++)
@@ -283,7 +283,7 @@ static int sleeps_then_appends(void *arg)
 }
 
 /* asyncio semantics 30: equal deadlines fire in order. */
-TASK_TEST(equal_deadlines_fire_in_the_order_of_the_sleeps)
+TASK_TEST_IN_ORDER(equal_deadlines_fire_in_the_order_of_the_sleeps)
 {
 	order = (struct order){ 0 };
 	for (const char *c = "mnz"; *c; c++)

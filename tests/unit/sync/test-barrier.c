@@ -86,7 +86,7 @@ TASK_TEST(an_abort_breaks_it_until_a_reset)
 	return 0;
 }
 
-TASK_TEST(a_reset_breaks_those_who_wait_and_it_is_whole_again)
+TASK_TEST_IN_ORDER(a_reset_breaks_those_who_wait_and_it_is_whole_again)
 {
 	an_task *task;
 	int r = 1;

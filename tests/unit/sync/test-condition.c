@@ -28,7 +28,7 @@ static int waits_once(void *arg)
 	return r;
 }
 
-TASK_TEST(a_notification_wakes_as_many_as_it_says)
+TASK_TEST_IN_ORDER(a_notification_wakes_as_many_as_it_says)
 {
 	start();
 	for (int i = 0; i < 5; i++)
@@ -86,7 +86,7 @@ TASK_TEST(the_mutex_must_be_held)
 }
 
 /* asyncio semantics 24: the mutex is taken again before the cancellation is reported. */
-TASK_TEST(a_cancelled_wait_holds_the_mutex_again)
+TASK_TEST_IN_ORDER(a_cancelled_wait_holds_the_mutex_again)
 {
 	an_task *task;
 	int r = 1;
@@ -105,7 +105,7 @@ TASK_TEST(a_cancelled_wait_holds_the_mutex_again)
 	return 0;
 }
 
-TASK_TEST(no_notification_is_lost_on_a_cancelled_waiter)
+TASK_TEST_IN_ORDER(no_notification_is_lost_on_a_cancelled_waiter)
 {
 	an_task *first, *second;
 	int r_first = 1, r_second = 1;

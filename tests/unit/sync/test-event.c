@@ -25,7 +25,7 @@ static int spawn_waiters(int n)
 	return an_yield();
 }
 
-TASK_TEST(a_set_wakes_all_and_later_waits_pass)
+TASK_TEST_IN_ORDER(a_set_wakes_all_and_later_waits_pass)
 {
 	CHECK_EQUAL(spawn_waiters(5), 0);
 	CHECK_EQUAL(woken, 0);
@@ -38,7 +38,7 @@ TASK_TEST(a_set_wakes_all_and_later_waits_pass)
 }
 
 /* asyncio semantics 25. */
-TASK_TEST(a_set_that_is_cleared_at_once_still_wakes_who_waits)
+TASK_TEST_IN_ORDER(a_set_that_is_cleared_at_once_still_wakes_who_waits)
 {
 	CHECK_EQUAL(spawn_waiters(3), 0);
 	an_event_set(&event);

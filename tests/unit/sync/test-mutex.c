@@ -1,5 +1,5 @@
 /* The mutex. */
-#include "tests/support/cancel.h"
+#include "tests/support/run.h"
 
 #include <errno.h>
 #include <string.h>
@@ -16,7 +16,7 @@ static int locks_and_appends(void *arg)
 	return 0;
 }
 
-TASK_TEST(waiters_get_it_first_come_first_served)
+TASK_TEST_IN_ORDER(waiters_get_it_first_come_first_served)
 {
 	an_group group;
 
@@ -79,7 +79,7 @@ static int locks_then_checks(void *arg)
 }
 
 /* asyncio semantics 21 and 22: a hand-over that happened is kept and passed on. */
-TASK_TEST(a_waiter_cancelled_after_the_hand_over_has_the_mutex)
+TASK_TEST_IN_ORDER(a_waiter_cancelled_after_the_hand_over_has_the_mutex)
 {
 	an_task *first, *second;
 	int locked_first = 1, locked_second = 1, result;
@@ -100,7 +100,7 @@ TASK_TEST(a_waiter_cancelled_after_the_hand_over_has_the_mutex)
 	return 0;
 }
 
-TASK_TEST(a_waiter_cancelled_before_the_hand_over_is_passed_over)
+TASK_TEST_IN_ORDER(a_waiter_cancelled_before_the_hand_over_is_passed_over)
 {
 	an_task *first, *second;
 	int locked_first = 1, locked_second = 1, result;
@@ -154,10 +154,8 @@ static int finds_it_free(void *arg)
 	return 0;
 }
 
-TASK_TEST(a_cancellation_at_any_step_leaves_it_free)
-{
-	return cancel_at_each_step(starts_rivals, contends, finds_it_free, NULL);
-}
+CANCEL_TEST(a_cancellation_at_any_step_leaves_it_free, starts_rivals, contends,
+	    finds_it_free, NULL)
 
 static void outside_a_task_there_is_no_owner_to_be(void **state)
 {

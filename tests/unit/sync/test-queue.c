@@ -1,5 +1,5 @@
 /* The queue. */
-#include "tests/support/cancel.h"
+#include "tests/support/run.h"
 
 #include <errno.h>
 
@@ -84,7 +84,7 @@ static int puts_one(void *arg)
 	return an_queue_put(&queue, arg);
 }
 
-TASK_TEST(a_waiting_putter_is_before_a_newcomer)
+TASK_TEST_IN_ORDER(a_waiting_putter_is_before_a_newcomer)
 {
 	an_task *putter;
 	void *item;
@@ -109,7 +109,7 @@ static int gets_one(void *arg)
 
 /* asyncio semantics 27: an item delivered to a getter that is then cancelled is not
  * lost. */
-TASK_TEST(an_item_delivered_before_the_cancellation_is_received)
+TASK_TEST_IN_ORDER(an_item_delivered_before_the_cancellation_is_received)
 {
 	void *item = NULL;
 	an_task *getter;
@@ -246,14 +246,10 @@ static int finds_all_items(void *arg)
 	return 0;
 }
 
-TASK_TEST(no_item_is_lost_when_a_putter_is_cancelled)
-{
-	for (intptr_t capacity = 0; capacity < 3; capacity++)
-		CHECK_EQUAL(cancel_at_each_step(starts_peers, puts_and_counts,
-						finds_all_items, (void *)capacity),
-			    0);
-	return 0;
-}
+CANCEL_TEST(no_item_is_lost_when_a_putter_is_cancelled, starts_peers, puts_and_counts,
+	    finds_all_items, (void *)2)
+CANCEL_TEST(no_item_is_lost_when_a_putter_of_a_rendezvous_is_cancelled, starts_peers,
+	    puts_and_counts, finds_all_items, (void *)0)
 
 static int gets_three(void *arg)
 {
@@ -292,14 +288,10 @@ static int finds_the_rest(void *arg)
 	return 0;
 }
 
-TASK_TEST(no_item_is_lost_when_a_getter_is_cancelled)
-{
-	for (intptr_t capacity = 0; capacity < 3; capacity++)
-		CHECK_EQUAL(cancel_at_each_step(starts_a_putter, gets_three,
-						finds_the_rest, (void *)capacity),
-			    0);
-	return 0;
-}
+CANCEL_TEST(no_item_is_lost_when_a_getter_is_cancelled, starts_a_putter, gets_three,
+	    finds_the_rest, (void *)2)
+CANCEL_TEST(no_item_is_lost_when_a_getter_of_a_rendezvous_is_cancelled, starts_a_putter,
+	    gets_three, finds_the_rest, (void *)0)
 
 static int puts_once(void *arg)
 {
@@ -337,6 +329,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_closed_queue_is_drained_and_then_refuses),
 	cmocka_unit_test(a_join_waits_until_all_is_dealt_with),
 	cmocka_unit_test(no_item_is_lost_when_a_putter_is_cancelled),
+	cmocka_unit_test(no_item_is_lost_when_a_putter_of_a_rendezvous_is_cancelled),
 	cmocka_unit_test(no_item_is_lost_when_a_getter_is_cancelled),
+	cmocka_unit_test(no_item_is_lost_when_a_getter_of_a_rendezvous_is_cancelled),
 };
 TEST_MAIN("queue", tests)

@@ -1,5 +1,5 @@
 /* The read-write lock. */
-#include "tests/support/cancel.h"
+#include "tests/support/run.h"
 
 #include <errno.h>
 #include <string.h>
@@ -255,10 +255,8 @@ static int finds_it_free(void *arg)
 	return 0;
 }
 
-TASK_TEST(a_cancellation_at_any_step_leaves_it_free)
-{
-	return cancel_at_each_step(starts_rivals, comes_and_goes, finds_it_free, NULL);
-}
+CANCEL_TEST(a_cancellation_at_any_step_leaves_it_free, starts_rivals, comes_and_goes,
+	    finds_it_free, NULL)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(readers_side_by_side_are_in_together),

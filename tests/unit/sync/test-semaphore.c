@@ -1,5 +1,5 @@
 /* The semaphore. */
-#include "tests/support/cancel.h"
+#include "tests/support/run.h"
 
 #include <errno.h>
 #include <string.h>
@@ -62,7 +62,7 @@ static int acquires(void *arg)
 }
 
 /* asyncio semantics 23: nobody overtakes a waiter to whom a permit was released. */
-TASK_TEST(a_release_and_acquire_in_one_turn_cannot_overtake)
+TASK_TEST_IN_ORDER(a_release_and_acquire_in_one_turn_cannot_overtake)
 {
 	an_task *waiter;
 	int got = 1;
@@ -77,7 +77,7 @@ TASK_TEST(a_release_and_acquire_in_one_turn_cannot_overtake)
 	return 0;
 }
 
-TASK_TEST(a_permit_granted_before_the_cancellation_is_held)
+TASK_TEST_IN_ORDER(a_permit_granted_before_the_cancellation_is_held)
 {
 	an_task *waiter;
 	int got = 1;
@@ -111,30 +111,8 @@ static int finds_all_permits(void *arg)
 	return 0;
 }
 
-static int enters_when_there_is_time(void *arg)
-{
-	an_timeout limit;
-	int r;
-
-	an_timeout_begin(&limit, 10 * AN_SECOND);
-	r = enters(arg);
-	return an_timeout_end(&limit, r);
-}
-
-TASK_TEST(a_cancellation_at_any_step_loses_no_permit)
-{
-	an_task *task;
-
-	for (int i = 0; i < 4; i++) {
-		CHECK_EQUAL(starts_full(NULL), 0);
-		CHECK_EQUAL(an_spawn(enters_when_there_is_time, NULL, NULL, &task), 0);
-		CHECK_EQUAL(an_sleep(i * AN_SECOND / 2), 0);
-		an_cancel(task);
-		CHECK_EQUAL(an_join(task, NULL), 0);
-		CHECK_EQUAL(finds_all_permits(NULL), 0);
-	}
-	return 0;
-}
+CANCEL_TEST(a_cancellation_at_any_step_loses_no_permit, starts_full, enters,
+	    finds_all_permits, NULL)
 
 TASK_TEST(the_count_of_permits_cannot_wrap)
 {

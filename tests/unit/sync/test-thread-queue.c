@@ -1,7 +1,6 @@
 /* The queue between threads. Runs under ThreadSanitizer, too: make check-threads. */
-#include "tests/support/cancel.h"
+#include "tests/support/run.h"
 
-#include <asyncnet/testing.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -218,13 +217,10 @@ static int gets_three(void *arg)
 	return 0;
 }
 
-TASK_TEST(a_cancellation_at_any_step_loses_no_item)
-{
-	CHECK_EQUAL(cancel_at_each_step(starts_peers, puts_and_counts, finds_all_items,
-					NULL),
-		    0);
-	return cancel_at_each_step(starts_peers, gets_three, finds_all_items, number(1));
-}
+CANCEL_TEST(a_cancelled_putter_loses_no_item, starts_peers, puts_and_counts,
+	    finds_all_items, NULL)
+CANCEL_TEST(a_cancelled_getter_loses_no_item, starts_peers, gets_three, finds_all_items,
+	    number(1))
 
 /* ---- a hand-over from another thread, and a cancellation --------------------------- */
 
@@ -521,7 +517,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(on_a_loop_s_thread_only_tasks_can_wait),
 	cmocka_unit_test(waiters_are_served_first_come_first_served),
 	cmocka_unit_test(a_limit_ends_a_wait_on_the_virtual_clock),
-	cmocka_unit_test(a_cancellation_at_any_step_loses_no_item),
+	cmocka_unit_test(a_cancelled_putter_loses_no_item),
+	cmocka_unit_test(a_cancelled_getter_loses_no_item),
 	cmocka_unit_test(what_another_thread_handed_over_outlasts_a_cancellation),
 	cmocka_unit_test(a_cancelled_getter_leaves_the_item_to_others),
 	cmocka_unit_test(the_end_of_a_run_ends_its_waits),
