@@ -90,17 +90,23 @@ typedef struct an_completed {
 	struct an__completed *state;
 } an_completed;
 
-/* Begins it. The tasks must not be joined elsewhere while it lasts. Never suspends.
- * Returns 0; -ENOMEM; -EDEADLK when the caller is among them. */
+/* Begins it. From here on nobody can join the tasks (-EBUSY), and to detach one has no
+ * effect, until it is returned or the iteration ends; then its handle is its owner's
+ * again. A task that is given twice is returned once. Never suspends. The memory is held
+ * until an_completed_end(), which on failure is not needed and has no effect.
+ * Returns 0; -ENOMEM; -EDEADLK when the caller is among them; -EBUSY when one is being
+ * joined. */
 AN_API int an_completed_begin(an_completed *c, an_task *const *tasks, size_t count);
 
 /* Waits for the next to end. Suspends. A limit is an an_timeout around the calls: when it
- * is over, the rest of the tasks run on.
- * Returns 0 and the task, still the caller's to be joined, which will not wait;
- * AN_ERR_EOF when all have been returned; -ECANCELED (none was taken). */
+ * is over, the rest of the tasks run on. A task that was assigned to the call before its
+ * cancellation is returned. Several tasks may call it at once: first come, first served.
+ * Returns 0 and the task, still its owner's to be joined, which will not wait; AN_ERR_EOF
+ * when all have been returned, or the iteration was ended meanwhile; -ECANCELED (none was
+ * taken); AN_ERR_MISUSE when it is not open; AN_ERR_NO_TASK. */
 AN_API AN_SUSPENDS int an_completed_next(an_completed *c, an_task **ret_task);
 
-/* Ends it, at any time; the tasks run on. Never suspends. */
+/* Ends it, at any time and as often as you like; the tasks run on. Never suspends. */
 AN_API void an_completed_end(an_completed *c);
 
 /* ---- select ------------------------------------------------------------------------ */

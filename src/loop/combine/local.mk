@@ -1,4 +1,5 @@
 libasyncnet_internal_la_SOURCES += \
+	%D%/completed.c \
 	%D%/gather.c \
 	%D%/several.c \
 	%D%/several.h \
