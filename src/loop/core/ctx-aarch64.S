@@ -69,12 +69,12 @@ an__ctx_leave_to: /* x0: from, x1: to */
 	adr x4, 2f
 	mrs x5, fpcr
 	stp x3, x4, [x0]
-	stp x29, x5, [x0, #16]
+	str x5, [x0, #24]
 
 	/* Who is parked here has the same frame, so the CFI holds for it, too. Writing
 	 * fpcr is slow and seldom needed. */
 	ldp x3, x4, [x1]
-	ldp x29, x6, [x1, #16]
+	ldr x6, [x1, #24]
 	mov sp, x3
 	cmp x5, x6
 	b.eq 1f

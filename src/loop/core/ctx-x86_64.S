@@ -16,6 +16,7 @@ an__ctx_start: /* at the stack pointer: the argument, the entry, two zeros */
 	endbr64
 	popq %rdi
 	popq %rax
+	xorl %ebp, %ebp
 	callq *%rax
 	ud2
 	.cfi_endproc
@@ -25,9 +26,8 @@ an__ctx_start: /* at the stack pointer: the argument, the entry, two zeros */
 	.hidden an__ctx_leave_to
 	.type an__ctx_leave_to, @function
 	.p2align 4
-an__ctx_leave_to: /* rdi: from, rsi: to */
+an__ctx_leave_to: /* rdi: from, rsi: to; only jumped to directly */
 	.cfi_startproc
-	endbr64
 	pushq %rbp
 	.cfi_adjust_cfa_offset 8
 	.cfi_rel_offset %rbp, 0
@@ -49,11 +49,9 @@ an__ctx_leave_to: /* rdi: from, rsi: to */
 	leaq 1f(%rip), %rax
 	movq %rsp, (%rdi)
 	movq %rax, 8(%rdi)
-	movq %rbp, 16(%rdi)
 
 	/* Who is parked here has the same frame, so the CFI holds for it, too. */
 	movq (%rsi), %rsp
-	movq 16(%rsi), %rbp
 	jmpq *8(%rsi)
 1:	endbr64 /* rsi: the context that is resumed */
 	popq %r15

@@ -17,6 +17,9 @@
  * saving that word, too, would make a yield a third dearer (stmxcsr waits for all before
  * it).
  *
+ * A context that is come back to finds its address in the second argument's register, and
+ * restores its frame pointer itself.
+ *
  * A debugger or an unwinder finds a parked context by its sp, pc and fp; the function
  * around pc carries ordinary CFI. Below sp lies the red zone of that function (x86-64):
  * who borrows a parked stack must leave 128 bytes alone.
@@ -37,8 +40,8 @@
 #define AN_CONTEXT_UCONTEXT 1
 #endif
 
-/* Where, counted from a context, the int lies that an__ctx_leave_to() returns: in the task
- * that the context is part of. */
+/* Where, counted from a context, the int lies that an__ctx_leave_to() returns: in the
+ * task that the context is part of. */
 #define AN__CTX_RESULT 232
 
 #ifndef __ASSEMBLER__
@@ -179,9 +182,9 @@ static AN__CTX_INLINE void an__ctx_switch(an__ctx *from, an__ctx *to)
 			 "movq %%rax, 8(%%rdi)\n\t"
 			 "movq %%rbp, 16(%%rdi)\n\t"
 			 "movq (%%rsi), %%rsp\n\t"
-			 "movq 16(%%rsi), %%rbp\n\t"
 			 "jmpq *8(%%rsi)\n"
 			 "1:\tendbr64\n\t"
+			 "movq 16(%%rsi), %%rbp\n\t"
 			 : "+D"(from), "+S"(to)
 			 :
 			 : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12",
@@ -244,13 +247,14 @@ static AN__CTX_INLINE void an__ctx_switch(an__ctx *from, an__ctx *to)
 			 "stp x2, x3, [x0]\n\t"
 			 "stp x29, x4, [x0, #16]\n\t"
 			 "ldp x2, x3, [x1]\n\t"
-			 "ldp x29, x5, [x1, #16]\n\t"
+			 "ldr x5, [x1, #24]\n\t"
 			 "mov sp, x2\n\t"
 			 "cmp x4, x5\n\t"
 			 "b.eq 1f\n\t"
 			 "msr fpcr, x5\n"
 			 "1:\tbr x3\n"
 			 "2:\thint #36\n\t"
+			 "ldr x29, [x1, #16]\n\t"
 			 : "+r"(left), "+r"(next)
 			 :
 			 : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11",

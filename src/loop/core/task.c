@@ -13,6 +13,7 @@
 #include <asyncnet/error.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -572,6 +573,8 @@ int an_check(void)
 /* Nobody else is ready, or the turn is over. */
 static __attribute__((noinline)) int yield_at_end_of_turn(an_loop *loop, an_task *self)
 {
+	if (loop->budget == UINT_MAX)
+		loop->budget = 0;
 	an__ready_push(&loop->ready, self);
 	an__switch_away(loop, self);
 	return 0;
@@ -586,11 +589,11 @@ int an_yield(void)
 		return an__wait_check();
 	loop = self->loop;
 	next = loop->ready.first;
-	if (__builtin_expect(!next || !loop->budget, 0))
+	if (__builtin_expect(
+		    !next || __builtin_sub_overflow(loop->budget, 1, &loop->budget), 0))
 		return yield_at_end_of_turn(loop, self);
 	an__ready_push(&loop->ready, self);
 	/* The queue cannot run empty: this task is on it. */
-	loop->budget--;
 	loop->ready.first = next->next_ready;
 	self->own.result = 0;
 	return an__quick_leave(loop, self, next);
