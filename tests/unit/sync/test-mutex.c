@@ -78,7 +78,8 @@ static int locks_then_checks(void *arg)
 	return r;
 }
 
-/* asyncio semantics 21 and 22: a hand-over that happened is kept and passed on. */
+/* asyncio semantics 21: a hand-over that happened is kept, where asyncio passes it on at
+ * once; the cancellation comes after. */
 TASK_TEST_IN_ORDER(a_waiter_cancelled_after_the_hand_over_has_the_mutex)
 {
 	an_task *first, *second;
@@ -100,6 +101,7 @@ TASK_TEST_IN_ORDER(a_waiter_cancelled_after_the_hand_over_has_the_mutex)
 	return 0;
 }
 
+/* asyncio semantics 21. */
 TASK_TEST_IN_ORDER(a_waiter_cancelled_before_the_hand_over_is_passed_over)
 {
 	an_task *first, *second;
@@ -116,6 +118,33 @@ TASK_TEST_IN_ORDER(a_waiter_cancelled_before_the_hand_over_is_passed_over)
 	CHECK_EQUAL(locked_first, -ECANCELED);
 	CHECK_EQUAL(an_join(second, &result), 0);
 	CHECK_EQUAL(locked_second, 0);
+	return 0;
+}
+
+/* asyncio semantics 22. */
+TASK_TEST_IN_ORDER(nobody_gets_in_before_a_waiter_unless_all_are_cancelled)
+{
+	an_task *waiter;
+	int locked = 1;
+
+	an_mutex_init(&mutex);
+	CHECK_EQUAL(an_mutex_lock(&mutex), 0);
+	CHECK_EQUAL(an_spawn(locks_then_checks, &locked, NULL, &waiter), 0);
+	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_mutex_unlock(&mutex), 0);
+	CHECK_EQUAL(an_mutex_trylock(&mutex), -EBUSY); /* it is the waiter's already */
+	CHECK_EQUAL(an_join(waiter, NULL), 0);
+	CHECK_EQUAL(locked, 0);
+
+	CHECK_EQUAL(an_mutex_lock(&mutex), 0);
+	CHECK_EQUAL(an_spawn(locks_then_checks, &locked, NULL, &waiter), 0);
+	CHECK_EQUAL(an_yield(), 0);
+	an_cancel(waiter);
+	CHECK_EQUAL(an_mutex_unlock(&mutex), 0);
+	CHECK_EQUAL(an_mutex_lock(&mutex), 0); /* before the waiter has run */
+	CHECK_EQUAL(an_join(waiter, NULL), 0);
+	CHECK_EQUAL(locked, -ECANCELED);
+	CHECK_EQUAL(an_mutex_unlock(&mutex), 0);
 	return 0;
 }
 
@@ -176,5 +205,6 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_waiter_cancelled_before_the_hand_over_is_passed_over),
 	cmocka_unit_test(a_cancellation_at_any_step_leaves_it_free),
 	cmocka_unit_test(outside_a_task_there_is_no_owner_to_be),
+	cmocka_unit_test(nobody_gets_in_before_a_waiter_unless_all_are_cancelled),
 };
 TEST_MAIN("mutex", tests)

@@ -77,7 +77,7 @@ TASK_TEST(readers_side_by_side_are_in_together)
 	return 0;
 }
 
-TASK_TEST(all_are_let_in_in_the_order_they_came)
+TASK_TEST_IN_ORDER(all_are_let_in_in_the_order_they_came)
 {
 	an_duration began = an_now();
 
@@ -87,7 +87,7 @@ TASK_TEST(all_are_let_in_in_the_order_they_came)
 	return 0;
 }
 
-TASK_TEST(a_reader_does_not_overtake_a_writer_that_waits)
+TASK_TEST_IN_ORDER(a_reader_does_not_overtake_a_writer_that_waits)
 {
 	an_task *writer;
 
@@ -108,7 +108,7 @@ TASK_TEST(a_reader_does_not_overtake_a_writer_that_waits)
 	return 0;
 }
 
-TASK_TEST(a_writer_that_gives_up_lets_in_the_readers_behind_it)
+TASK_TEST_IN_ORDER(a_writer_that_gives_up_lets_in_the_readers_behind_it)
 {
 	an_task *writer, *reader;
 	int wrote = 1, read = 1;
@@ -130,7 +130,7 @@ TASK_TEST(a_writer_that_gives_up_lets_in_the_readers_behind_it)
 	return 0;
 }
 
-TASK_TEST(a_limit_ends_a_wait_like_a_cancellation)
+TASK_TEST_IN_ORDER(a_limit_ends_a_wait_like_a_cancellation)
 {
 	an_task *reader;
 	an_timeout limit;
@@ -148,7 +148,7 @@ TASK_TEST(a_limit_ends_a_wait_like_a_cancellation)
 }
 
 /* asyncio semantics 21, for this lock: it has one that goes with the hand-over. */
-TASK_TEST(who_is_cancelled_after_the_grant_is_in)
+TASK_TEST_IN_ORDER(who_is_cancelled_after_the_grant_is_in)
 {
 	an_task *writer, *reader;
 	int wrote = 1, read = 1;

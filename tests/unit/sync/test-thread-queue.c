@@ -99,7 +99,7 @@ static int gets_one(void *arg)
 	return an_thread_queue_get(queue, arg);
 }
 
-TASK_TEST(waiters_are_served_first_come_first_served)
+TASK_TEST_IN_ORDER(waiters_are_served_first_come_first_served)
 {
 	void *items[3] = { NULL };
 	an_group group;
@@ -281,13 +281,13 @@ static int meets_a_cancellation(bool cancelled_first)
 }
 
 /* asyncio semantics 27, across threads. */
-TASK_TEST(what_another_thread_handed_over_outlasts_a_cancellation)
+TASK_TEST_IN_ORDER(what_another_thread_handed_over_outlasts_a_cancellation)
 {
 	CHECK_EQUAL(meets_a_cancellation(false), 0);
 	return meets_a_cancellation(true);
 }
 
-TASK_TEST(a_cancelled_getter_leaves_the_item_to_others)
+TASK_TEST_IN_ORDER(a_cancelled_getter_leaves_the_item_to_others)
 {
 	an_task *getter;
 	void *item = NULL;
