@@ -26,20 +26,31 @@ AN_API size_t an_loop_tasks(const an_loop *loop, an_task **tasks, size_t room);
 
 /* Writes the tasks of this thread's loop to a descriptor, as text for people: each under
  * the one that spawned it, with its name, its state, what it waits for and for how long,
- * on whom that depends, where it was spawned, and a backtrace of where it is.
+ * on whom that depends, where it was spawned, and a backtrace of where it is, innermost
+ * first, of 32 functions at most.
  *
+ *	4 tasks
  *	main  parked 2.1 s: the tasks of its group
+ *	    spawned at main+0x19
  *	    at an_group_end+0x8c, app+0x51
- *	 |- worker-1  parked 0.3 s: a mutex, held by worker-2
- *	 |   spawned at app+0x33
- *	 |   at an_mutex_lock+0x4e, worker+0x1c
+ *	 |- worker-1  parked 0.3 s: a mutex, depends on worker-2
+ *	 |      spawned at app+0x33
+ *	 |      at an_mutex_lock+0x4e, worker+0x1c
+ *	 |- worker-2  running
+ *	 ...
  *
- * Async-signal-safe on the loop's thread: it neither allocates nor locks, and may be
- * called from a handler while any task, or the loop, runs (names of functions come from
- * the symbols that are exported; link with -rdynamic for the program's own). The
- * backtraces are made with the compiler's unwinder, which glibc 2.35 and later allows in
- * handlers. Never suspends. Returns 0; AN_ERR_NO_TASK where the thread has no loop; the
- * error of the write. */
+ * Functions have names when their symbols are exported (link with -rdynamic for those of
+ * the program), others are FILE+0xOFFSET, as addr2line takes it; with a glibc older than
+ * 2.35, or another C library, all are addresses. Parked tasks have no backtrace in a
+ * build with swapcontext, nor with less than 8 KiB of stack left.
+ *
+ * Async-signal-safe on the loop's thread with glibc 2.35 and later: it neither allocates
+ * nor locks, and may be called from a handler, on an alternate stack or not, whatever
+ * that has interrupted: a task, the loop, a switch between two. It keeps errno. With
+ * other C libraries the unwinder may take a lock. Needs 8 KiB of stack. Never suspends;
+ * it blocks when the descriptor does.
+ * Returns 0; AN_ERR_NO_TASK where the thread has no loop; -EBUSY in a handler that has
+ * interrupted another dump of the same loop; the error of the write. */
 AN_API int an_dump_tasks(int fd);
 
 /* How much of its stack a task uses, in bytes. */

@@ -71,15 +71,20 @@ an__ctx_leave_to: /* x0: from, x1: to */
 	stp x3, x4, [x0]
 	str x5, [x0, #24]
 
-	/* Who is parked here has the same frame, so the CFI holds for it, too. Writing
-	 * fpcr is slow and seldom needed. */
+	/* Writing fpcr is slow and seldom needed. The CFI: see AN__CTX_CFI_NEXT. */
 	ldp x3, x4, [x1]
+	.cfi_remember_state
+	.cfi_def_cfa x3, 0
+	.cfi_escape 0x10, 30, 2, 0x71, 8
+	.cfi_escape 0x10, 29, 2, 0x71, 16
 	ldr x6, [x1, #24]
 	mov sp, x3
 	cmp x5, x6
 	b.eq 1f
 	msr fpcr, x6
 1:	br x4
+	.cfi_restore_state
+	nop
 2:	BTI_J /* x1: the context that is resumed */
 	ldp d8, d9, [sp, #96]
 	ldp d10, d11, [sp, #112]
@@ -117,6 +122,48 @@ an__ctx_leave_to: /* x0: from, x1: to */
 	ret
 	.cfi_endproc
 	.size an__ctx_leave_to, . - an__ctx_leave_to
+
+	/* While fn runs, what is known of this function's caller is made up: the parked
+	 * frame, which lies at x20. */
+	.globl an__ctx_visit
+	.hidden an__ctx_visit
+	.type an__ctx_visit, %function
+	.p2align 4
+an__ctx_visit: /* x0: the context, x1: fn, x2: its argument */
+	.cfi_startproc
+	BTI_C
+	stp x29, x30, [sp, #-32]!
+	.cfi_def_cfa_offset 32
+	.cfi_offset x29, -32
+	.cfi_offset x30, -24
+	stp x19, x20, [sp, #16]
+	.cfi_offset x19, -16
+	.cfi_offset x20, -8
+	mov x19, sp
+	.cfi_def_cfa_register x19
+	ldp x20, x3, [x0]
+	ldr x4, [x0, #16]
+	mov sp, x20
+	stp x3, x4, [sp, #-16]!
+	.cfi_remember_state
+	.cfi_def_cfa x20, 0
+	.cfi_offset x30, -16
+	.cfi_offset x29, -8
+	mov x0, x2
+	blr x1
+	mov sp, x19
+	.cfi_restore_state
+	.cfi_def_cfa_register sp
+	ldp x19, x20, [sp, #16]
+	.cfi_restore x19
+	.cfi_restore x20
+	ldp x29, x30, [sp], #32
+	.cfi_def_cfa_offset 0
+	.cfi_restore x29
+	.cfi_restore x30
+	ret
+	.cfi_endproc
+	.size an__ctx_visit, . - an__ctx_visit
 
 #ifdef __ARM_FEATURE_BTI_DEFAULT
 	/* GNU_PROPERTY_AARCH64_FEATURE_1_AND with BTI. */

@@ -50,9 +50,15 @@ an__ctx_leave_to: /* rdi: from, rsi: to; only jumped to directly */
 	movq %rsp, (%rdi)
 	movq %rax, 8(%rdi)
 
-	/* Who is parked here has the same frame, so the CFI holds for it, too. */
+	/* See AN__CTX_CFI_NEXT in ctx.h. */
 	movq (%rsi), %rsp
+	.cfi_remember_state
+	.cfi_def_cfa %rsp, 0
+	.cfi_escape 0x10, 16, 2, 0x74, 8
+	.cfi_escape 0x10, 6, 2, 0x74, 16
 	jmpq *8(%rsi)
+	.cfi_restore_state
+	nop
 1:	endbr64 /* rsi: the context that is resumed */
 	popq %r15
 	.cfi_adjust_cfa_offset -8
@@ -79,6 +85,48 @@ an__ctx_leave_to: /* rdi: from, rsi: to; only jumped to directly */
 	notrack jmpq *%rcx
 	.cfi_endproc
 	.size an__ctx_leave_to, . - an__ctx_leave_to
+
+	/* While fn runs, what is known of this function's caller is made up: the parked
+	 * frame, which lies at r12. The red zone below it stays as it is. */
+	.globl an__ctx_visit
+	.hidden an__ctx_visit
+	.type an__ctx_visit, @function
+	.p2align 4
+an__ctx_visit: /* rdi: the context, rsi: fn, rdx: its argument */
+	.cfi_startproc
+	endbr64
+	pushq %rbx
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %rbx, 0
+	pushq %r12
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %r12, 0
+	movq %rsp, %rbx
+	.cfi_def_cfa_register %rbx
+	movq (%rdi), %r12
+	movq %r12, %rsp
+	leaq -128(%rsp), %rsp
+	pushq 16(%rdi)
+	pushq 8(%rdi)
+	.cfi_remember_state
+	.cfi_def_cfa %r12, 0
+	.cfi_offset %rbp, -136
+	.cfi_offset %rip, -144
+	andq $-16, %rsp
+	movq %rdx, %rdi
+	callq *%rsi
+	movq %rbx, %rsp
+	.cfi_restore_state
+	.cfi_def_cfa_register %rsp
+	popq %r12
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %r12
+	popq %rbx
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %rbx
+	ret
+	.cfi_endproc
+	.size an__ctx_visit, . - an__ctx_visit
 
 #if defined(__CET__) && (__CET__ & 1)
 	/* GNU_PROPERTY_X86_FEATURE_1_AND with IBT alone. */

@@ -119,6 +119,10 @@ int an__ctx_leave_to(an__ctx *from, an__ctx *to);
  * caller. In ctx-*.S. */
 void an__ctx_start(void);
 
+/* Calls fn(arg) on the stack of a parked context, as if its frame had called it: an
+ * unwinder in fn goes on from there. The context stays parked. In ctx-*.S. */
+void an__ctx_visit(const an__ctx *ctx, void (*fn)(void *arg), void *arg);
+
 /* Sanitizers and -O0 take registers for themselves that the inlined switch needs: there,
  * it has a frame of its own. */
 #if defined(AN__STACK_ASAN) || defined(AN__STACK_TSAN) || !defined(__OPTIMIZE__)
@@ -131,6 +135,30 @@ static inline void *an__ctx_sp(const an__ctx *ctx)
 {
 	return ctx->sp;
 }
+
+/* A signal may come between the load of the stack pointer and that of the frame pointer,
+ * and its handler may ask for a backtrace: there, what called is the context that is
+ * switched to, whose pc and fp lie where the second argument points. `sp`: the register
+ * with the new stack pointer. Of a parked context unwinders look at the byte before its
+ * pc, which must not lie in between: it is the nop's. */
+#if defined(__GCC_HAVE_DWARF2_CFI_ASM) && !defined(__ARM_FEATURE_PAC_DEFAULT)
+#ifdef __x86_64__
+#define AN__CTX_CFI_PC_FP \
+	".cfi_escape 0x10, 16, 2, 0x74, 8\n\t" \
+	".cfi_escape 0x10, 6, 2, 0x74, 16\n\t"
+#else
+#define AN__CTX_CFI_PC_FP \
+	".cfi_escape 0x10, 30, 2, 0x71, 8\n\t" \
+	".cfi_escape 0x10, 29, 2, 0x71, 16\n\t"
+#endif
+#define AN__CTX_CFI_NEXT(sp) \
+	".cfi_remember_state\n\t" \
+	".cfi_def_cfa " sp ", 0\n\t" AN__CTX_CFI_PC_FP
+#define AN__CTX_CFI_BACK ".cfi_restore_state\n\t"
+#else
+#define AN__CTX_CFI_NEXT(sp)
+#define AN__CTX_CFI_BACK
+#endif
 
 #ifdef __x86_64__
 
@@ -182,9 +210,15 @@ static AN__CTX_INLINE void an__ctx_switch(an__ctx *from, an__ctx *to)
 			 "movq %%rax, 8(%%rdi)\n\t"
 			 "movq %%rbp, 16(%%rdi)\n\t"
 			 "movq (%%rsi), %%rsp\n\t"
-			 "jmpq *8(%%rsi)\n"
-			 "1:\tendbr64\n\t"
+			 AN__CTX_CFI_NEXT("%%rsp")
+			 "jmpq *8(%%rsi)\n\t"
+			 AN__CTX_CFI_BACK
+			 "nop\n"
+			 "1:\t"
+			 AN__CTX_CFI_NEXT("%%rsp")
+			 "endbr64\n\t"
 			 "movq 16(%%rsi), %%rbp\n\t"
+			 AN__CTX_CFI_BACK
 			 : "+D"(from), "+S"(to)
 			 :
 			 : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12",
@@ -247,14 +281,20 @@ static AN__CTX_INLINE void an__ctx_switch(an__ctx *from, an__ctx *to)
 			 "stp x2, x3, [x0]\n\t"
 			 "stp x29, x4, [x0, #16]\n\t"
 			 "ldp x2, x3, [x1]\n\t"
+			 AN__CTX_CFI_NEXT("x2")
 			 "ldr x5, [x1, #24]\n\t"
 			 "mov sp, x2\n\t"
 			 "cmp x4, x5\n\t"
 			 "b.eq 1f\n\t"
 			 "msr fpcr, x5\n"
-			 "1:\tbr x3\n"
-			 "2:\thint #36\n\t"
+			 "1:\tbr x3\n\t"
+			 AN__CTX_CFI_BACK
+			 "nop\n"
+			 "2:\t"
+			 AN__CTX_CFI_NEXT("sp")
+			 "hint #36\n\t"
 			 "ldr x29, [x1, #16]\n\t"
+			 AN__CTX_CFI_BACK
 			 : "+r"(left), "+r"(next)
 			 :
 			 : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11",

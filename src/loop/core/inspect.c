@@ -21,7 +21,7 @@ size_t an_loop_tasks(const an_loop *loop, an_task **tasks, size_t room)
 	for (const an__list *i = loop->tasks.next; i != &loop->tasks; i = i->next) {
 		an_task *task = an__container(i, an_task, all);
 
-		if (task->state == AN__TASK_DONE)
+		if (task->state >= AN__TASK_DONE)
 			continue;
 		if (n < room)
 			tasks[n] = task;
@@ -64,7 +64,7 @@ an_stack_use an_task_stack_use(const an_task *task)
 	if (task == an_current())
 		sp = __builtin_frame_address(0);
 	else
-		sp = task->state == AN__TASK_DONE ? NULL : an__ctx_sp(&task->ctx);
+		sp = task->state >= AN__TASK_DONE ? NULL : an__ctx_sp(&task->ctx);
 	if (sp)
 		use.now = (size_t)(high - sp);
 	return use;

@@ -5,12 +5,15 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/ctx-aarch64.S \
 	%D%/ctx-x86_64.S \
 	%D%/debug.c \
+	%D%/dump.c \
 	%D%/group.c \
 	%D%/guard.c \
 	%D%/guard.h \
 	%D%/inspect.c \
 	%D%/done.c \
 	%D%/fork.c \
+	%D%/frames.c \
+	%D%/frames.h \
 	%D%/interrupt.c \
 	%D%/local.c \
 	%D%/idle.c \
@@ -25,6 +28,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/scope.c \
 	%D%/stack.c \
 	%D%/stack.h \
+	%D%/symbol.c \
 	%D%/task.c \
 	%D%/testing-run.c \
 	%D%/testing.c \

@@ -93,6 +93,7 @@ struct an_task {
 	an_task *older, *younger; /* its siblings in the group */
 	void *fake_stack;	  /* AddressSanitizer's, while it is not running */
 	an__stack *stack;
+	an_task *dump_child, *dump_sibling; /* dump.c: the tree that it writes */
 	char name[32]; /* if `named`; else made of the serial when it is asked for */
 } __attribute__((aligned(64)));
 
@@ -210,6 +211,7 @@ struct an_loop {
 	an__list turn_hooks;
 	struct an__local locals[AN__LOCAL_COUNT];
 	struct an__figures figures;
+	volatile bool dumping; /* a handler may come between */
 	an_loop_opts opts;
 };
 
@@ -387,6 +389,12 @@ static inline void an__ready_first(an_task *task)
 static inline size_t an__stack_size(const an__stack *s)
 {
 	return (size_t)(s->top - s->low);
+}
+
+/* The task lies above its stack's usable part. */
+static inline an_task *an__task_on(const an__stack *s)
+{
+	return (an_task *)(void *)(s->top - ((sizeof(an_task) + 63) & ~(size_t)63));
 }
 
 /* A task that has ended never comes back to its fake stack. */

@@ -12,6 +12,7 @@
 
 #include "loop/base/alloc.h"
 #include "loop/core/loop-private.h"
+#include "loop/core/frames.h"
 
 #include <asyncnet/error.h>
 
@@ -413,6 +414,7 @@ int an__loop_new(struct event_base *base, const an_loop_opts *opts, an_loop **re
 		loop->opts = *opts;
 	if (!loop->opts.stack_size)
 		loop->opts.stack_size = 64 * 1024;
+	an__unwind_init();
 	an__debug_init(loop);
 	loop->stepping = loop->opts.debug || loop->opts.seed;
 	an__order_init(loop);

@@ -124,6 +124,34 @@ bool an__stack_is_guard(const an__stack *stack, const void *address)
 	return a < stack->low && a >= stack->low - (c->stride - c->usable);
 }
 
+/* ---- whose an address is ----------------------------------------------------------- */
+
+static const an__stack *stack_in_slab(const struct an__stack_slab *slab, const char *at)
+{
+	size_t n = (size_t)(at - slab->base) / slab->class->stride;
+	const an__stack *s = &slab->slots[n];
+
+	return s->state == SLOT_USED && at >= s->low && at < s->top ? s : NULL;
+}
+
+const an__stack *an__stack_at(const an__stack_pool *pool, const void *address)
+{
+	const char *at = address;
+
+	for (unsigned i = 0; i < CLASS_COUNT; i++) {
+		const an__list *slabs = &pool->classes[i].slabs;
+
+		for (const an__list *n = slabs->next; n != slabs; n = n->next) {
+			const struct an__stack_slab *slab =
+				an__container(n, const struct an__stack_slab, node);
+
+			if (at >= slab->base && at < slab->base + slab->bytes)
+				return stack_in_slab(slab, at);
+		}
+	}
+	return NULL;
+}
+
 /* ---- what tools must be told ----------------------------------------------------- */
 
 #ifdef AN__STACK_TSAN

@@ -82,6 +82,10 @@ bool an__stack_tools_watch(void);
  * async-signal-safe. */
 bool an__stack_is_guard(const an__stack *stack, const void *address);
 
+/* The stack that is handed out and has `address` among its usable bytes, or NULL.
+ * Async-signal-safe on the pool's thread. Looks through all slabs. */
+const an__stack *an__stack_at(const an__stack_pool *pool, const void *address);
+
 typedef struct an__stack_stats {
 	size_t slabs;  /* mapped */
 	size_t in_use; /* handed out */

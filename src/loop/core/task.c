@@ -104,14 +104,6 @@ static void task_main(void *arg)
 
 /* ---- making and freeing ------------------------------------------------------------ */
 
-/* The task lies above its stack's usable part. */
-static an_task *place(an__stack *stack)
-{
-	char *at = stack->top - ((sizeof(an_task) + 63) & ~(size_t)63);
-
-	return (an_task *)(void *)at;
-}
-
 /* What stays so for all tasks that get this memory. */
 static void init_once(an_task *task, an_loop *loop, an__stack *stack, bool default_stack)
 {
@@ -131,7 +123,7 @@ static int new_task(an_loop *loop, size_t stack_size, an_task **ret)
 
 	if (r < 0)
 		return r;
-	task = place(stack);
+	task = an__task_on(stack);
 	r = an__timer_init(&task->timer, loop, an__task_timer_fired);
 	if (r < 0) {
 		an__stack_release(loop->stacks, stack);

@@ -1,6 +1,7 @@
 check_PROGRAMS += \
 	tests/unit/core/test-call \
 	tests/unit/core/test-core-memory \
+	tests/unit/core/test-dump \
 	tests/unit/core/test-group \
 	tests/unit/core/test-inspect \
 	tests/unit/core/test-loop \
@@ -11,6 +12,9 @@ tests_unit_core_test_call_CFLAGS = $(TEST_CFLAGS)
 tests_unit_core_test_call_LDADD = $(TEST_LIBS)
 tests_unit_core_test_core_memory_CFLAGS = $(TEST_CFLAGS)
 tests_unit_core_test_core_memory_LDADD = $(TEST_LIBS)
+tests_unit_core_test_dump_CFLAGS = $(TEST_CFLAGS)
+tests_unit_core_test_dump_LDFLAGS = -export-dynamic
+tests_unit_core_test_dump_LDADD = $(TEST_LIBS)
 tests_unit_core_test_group_CFLAGS = $(TEST_CFLAGS)
 tests_unit_core_test_group_LDADD = $(TEST_LIBS)
 tests_unit_core_test_inspect_CFLAGS = $(TEST_CFLAGS)
