@@ -113,7 +113,7 @@ AN_API void an_completed_end(an_completed *c);
 
 /* What one case of a select waits for. */
 typedef enum an_select_kind {
-	AN_SELECT_GET,	 /* an item from `queue`, put into *ret_item */
+	AN_SELECT_GET,	 /* an item from `queue`, put into *ret_item, not NULL */
 	AN_SELECT_PUT,	 /* room for `item` in `queue` */
 	AN_SELECT_TASK,	 /* the end of `task`, which is not consumed */
 	AN_SELECT_EVENT, /* `event` to be set */
@@ -159,13 +159,19 @@ typedef struct an_select_case {
 /* Waits until one of the cases can happen, and has exactly that one happen. Suspends
  * unless one can at once. Of several that can, the first in the array is taken, always:
  * rotate the array where all must be served alike. While it waits it stands in each
- * queue's line like anybody else, first come, first served.
+ * queue's line like anybody else, first come, first served; a select's put meets the get
+ * of another select, but never one of its own. An item is written to *ret_item when that
+ * case happens, and else nothing is. Once one has happened a cancellation is too late: it
+ * is returned, and the next suspending call sees the cancellation.
+ *
+ * A task's end is seen, so that its failure is not reported, if that is the case that
+ * happens. Its owner may join or detach the task meanwhile.
  *
  * Returns the index of the case, 0 and more; its code is in *ret_result (may be NULL): 0,
  * or AN_ERR_CLOSED for a queue that is closed (and, for a get, empty), or -ENOMEM for a
- * put. Otherwise -ECANCELED (nothing happened); -EINVAL for no case or more than
- * AN_SELECT_MAX; -EDEADLK when the caller is among the tasks or no case can ever be
- * chosen. */
+ * put. Otherwise -ECANCELED (nothing happened); -EINVAL for no case, more than
+ * AN_SELECT_MAX, or one of an unknown kind; -EDEADLK when the caller is among the tasks
+ * or no case can ever be chosen; AN_ERR_NO_TASK. */
 AN_API AN_SUSPENDS int an_select(const an_select_case *cases, size_t count,
 				 int *ret_result);
 

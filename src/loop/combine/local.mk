@@ -1,6 +1,7 @@
 libasyncnet_internal_la_SOURCES += \
 	%D%/completed.c \
 	%D%/gather.c \
+	%D%/select.c \
 	%D%/several.c \
 	%D%/several.h \
 	%D%/wait.c
