@@ -20,7 +20,8 @@ AN_BEGIN_DECLS
 
 /* ---- mutex ------------------------------------------------------------------------- */
 
-/* At most one task holds it. Fields are private. */
+/* At most one task holds it. A task that ends while it holds one, or an an_rwlock to
+ * write, is reported through trace.h: nobody else can unlock it. Fields are private. */
 typedef struct an_mutex {
 	an__waiters waiters;
 	an_task *owner;
@@ -55,7 +56,8 @@ typedef struct an_semaphore {
 } an_semaphore;
 
 /* `value` permits are free at first; a release that would make more than `bound` of them
- * free is an error. bound 0: no bound. */
+ * free is an error. bound 0: no bound but SIZE_MAX. A `value` above the bound can only go
+ * down. */
 #define AN_SEMAPHORE_INIT(value, bound) { { 0, 0 }, (value), (bound) }
 AN_API void an_semaphore_init(an_semaphore *s, size_t value, size_t bound);
 
@@ -89,12 +91,14 @@ typedef struct an_rwlock {
 AN_API void an_rwlock_init(an_rwlock *l);
 
 /* Takes it for reading, waiting for its turn. A task may hold it for reading more than
- * once, but must not ask again while a writer may be waiting: that would wait for itself.
+ * once, but must not ask again while a writer may be waiting, nor ask to write: it would
+ * wait for itself, for ever.
  * Returns 0; -ECANCELED; -EDEADLK when the caller holds it for writing. */
 AN_API AN_SUSPENDS int an_rwlock_read(an_rwlock *l);
 
-/* Takes it for writing, waiting for its turn. Returns 0; -ECANCELED; -EDEADLK when the
- * caller holds it for writing. */
+/* Takes it for writing, waiting for its turn. When such a wait is cancelled, the readers
+ * behind it come in if they can. Returns 0; -ECANCELED; -EDEADLK when the caller holds it
+ * for writing. */
 AN_API AN_SUSPENDS int an_rwlock_write(an_rwlock *l);
 
 /* The same if that needs no waiting. Return 0; -EBUSY; AN_ERR_NO_TASK. Never suspend. */
@@ -160,8 +164,12 @@ AN_API size_t an_condition_notify_all(an_condition *c);
 
 /* ---- barrier ----------------------------------------------------------------------- */
 
-/* Lets tasks through when enough of them have come, again and again. Fields are
- * private. */
+/* Lets tasks through when enough of them have come, again and again.
+ *
+ * A round ends in the moment in which the last one comes: those of the round are through,
+ * whatever happens before they run, and who comes next belongs to the next round. asyncio
+ * has newcomers wait until all have left, and an abort until then break those, too.
+ * Fields are private. */
 typedef struct an_barrier {
 	an__waiters waiters; /* arrived, waiting for the rest */
 	size_t parties, arrived;

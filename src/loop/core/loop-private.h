@@ -62,6 +62,7 @@ struct an_task {
 	bool named;
 	bool timed; /* its timer has been armed */
 	bool default_stack;
+	unsigned char locks; /* mutexes and locks to write that it holds, modulo 256 */
 	/* From this point on suspending calls have to look at the scopes: the innermost
 	 * one's deadline, or the beginning of time when it is cancelled. */
 	an_duration limit;

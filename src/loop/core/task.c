@@ -37,6 +37,13 @@ static void close_scopes(an_task *task)
 	an__limit_update(task);
 }
 
+/* Nobody will ever unlock them: whoever waits for one does so for ever. */
+static void report_locks(const an_task *task)
+{
+	an__trace_message(AN_LOG_ERROR, "task %s ended holding a lock",
+			  an_task_name(task));
+}
+
 /* What they call must not suspend: outside a task, nothing does. */
 static void tell_watches(an_task *task)
 {
@@ -66,6 +73,8 @@ static void finish(an_task *task)
 
 	if (__builtin_expect(task->scope != &task->root, 0))
 		close_scopes(task);
+	if (__builtin_expect(task->locks, 0))
+		report_locks(task);
 	task->state = AN__TASK_DONE;
 	if (task->timed)
 		an__timer_disarm(&task->timer);
@@ -190,6 +199,7 @@ static inline void reset(an_task *task, an_task_fn fn, void *arg, const void *si
 	task->state = AN__TASK_NEW;
 	task->detached = task->joining = task->retrieved = false;
 	task->named = task->timed = false;
+	task->locks = 0;
 	task->fn = fn;
 	task->arg = arg;
 	task->joiner = (an__waiters){ 0 };

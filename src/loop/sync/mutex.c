@@ -20,6 +20,12 @@ static an_task *owner(const an__waiter *w)
 
 static const an__wait_kind for_mutex = { "a mutex", owner };
 
+static inline void own(an_mutex *m, an_task *task)
+{
+	m->owner = task;
+	task->locks++;
+}
+
 void an_mutex_init(an_mutex *m)
 {
 	*m = (an_mutex)AN_MUTEX_INIT;
@@ -32,7 +38,7 @@ int an_mutex_lock(an_mutex *m)
 	if (!self)
 		return an__wait_check();
 	if (!m->owner) {
-		m->owner = self;
+		own(m, self);
 		return 0;
 	}
 	if (m->owner == self)
@@ -45,7 +51,7 @@ void an__mutex_lock_uncancellable(an_mutex *m)
 	an__waiter w;
 
 	if (!m->owner)
-		m->owner = an__quick_current();
+		own(m, an__quick_current());
 	else
 		an_ignore(an__wait_uncancellable(&w, &m->waiters, &for_mutex));
 }
@@ -58,7 +64,7 @@ int an_mutex_trylock(an_mutex *m)
 		return AN_ERR_NO_TASK;
 	if (m->owner)
 		return -EBUSY;
-	m->owner = task;
+	own(m, task);
 	return 0;
 }
 
@@ -68,9 +74,13 @@ int an_mutex_unlock(an_mutex *m)
 
 	if (!m->owner || m->owner != an__quick_current())
 		return -EPERM;
-	m->owner = w ? w->task : NULL;
-	if (w)
+	m->owner->locks--;
+	if (w) {
+		own(m, w->task);
 		an__quick_wake(w, 0);
+	} else {
+		m->owner = NULL;
+	}
 	return 0;
 }
 

@@ -1,4 +1,4 @@
-/* The read-write lock. L2: written on wait.h alone.
+/* The read-write lock. L2: written on wait.h.
  *
  * Waiters: readers and writers in the order they came, woken by whoever makes it possible
  * for the first to come in: the last reader's or the writer's unlock, and the end of a
@@ -9,7 +9,7 @@
 #include "config.h"
 
 #include "loop/base/list.h"
-#include "loop/core/wait.h"
+#include "loop/core/quick.h"
 
 #include <asyncnet/error.h>
 #include <asyncnet/sync.h>
@@ -45,10 +45,12 @@ static bool open_to(const an_rwlock *l, bool writes)
 
 static void let_in(an_rwlock *l, an_task *task, bool writes)
 {
-	if (writes)
+	if (writes) {
 		l->writer = task;
-	else
+		task->locks++;
+	} else {
 		l->readers++;
+	}
 }
 
 /* All that can come in together now: one writer, or the readers up to the next. */
@@ -78,10 +80,10 @@ static int enter(an_rwlock *l, bool writes)
 
 	if (r < 0)
 		return r;
-	if (l->writer && l->writer == an_current())
+	if (l->writer && l->writer == an__quick_current())
 		return -EDEADLK;
 	if (open_to(l, writes) && an__waiters_empty(&l->waiters)) {
-		let_in(l, an_current(), writes);
+		let_in(l, an__quick_current(), writes);
 		return 0;
 	}
 	return an__wait_with(&e.waiter, &l->waiters, AN_FOREVER, gave_up,
@@ -90,7 +92,7 @@ static int enter(an_rwlock *l, bool writes)
 
 static int try_to_enter(an_rwlock *l, bool writes)
 {
-	an_task *task = an_current();
+	an_task *task = an__quick_current();
 
 	if (!task)
 		return AN_ERR_NO_TASK;
@@ -125,8 +127,9 @@ int an_rwlock_trywrite(an_rwlock *l)
 int an_rwlock_unlock(an_rwlock *l)
 {
 	if (l->writer) {
-		if (l->writer != an_current())
+		if (l->writer != an__quick_current())
 			return -EPERM;
+		l->writer->locks--;
 		l->writer = NULL;
 	} else {
 		if (!l->readers)

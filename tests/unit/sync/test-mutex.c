@@ -186,6 +186,59 @@ static int finds_it_free(void *arg)
 CANCEL_TEST(a_cancellation_at_any_step_leaves_it_free, starts_rivals, contends,
 	    finds_it_free, NULL)
 
+static int complaints;
+
+static void counts_complaints(void *arg, an_log_level level, const char *text, size_t len)
+{
+	(void)arg;
+	(void)len;
+	if (level == AN_LOG_ERROR && strstr(text, "task forgetful ended holding a lock"))
+		complaints++;
+}
+
+static int takes_both(void *arg)
+{
+	static an_rwlock lock;
+
+	CHECK_EQUAL(an_mutex_lock(&mutex), 0);
+	CHECK_EQUAL(an_rwlock_write(&lock), 0);
+	CHECK_EQUAL(an_rwlock_unlock(&lock), 0);
+	if (!arg)
+		CHECK_EQUAL(an_mutex_unlock(&mutex), 0);
+	return 0;
+}
+
+static int takes_a_lock_to_write(void *arg)
+{
+	return an_rwlock_write(arg);
+}
+
+/* Handed over at first, so that these count, too. */
+TASK_TEST(an_end_without_an_unlock_is_reported)
+{
+	an_rwlock lock = AN_RWLOCK_INIT;
+	an_task_opts name = { .name = "forgetful" };
+	an_task *task;
+
+	complaints = 0;
+	CHECK_EQUAL(an_trace_set_hooks(&(an_trace_hooks){ .message = counts_complaints }),
+		    0);
+	for (int forgets = 0; forgets < 2; forgets++) {
+		an_mutex_init(&mutex);
+		CHECK_EQUAL(an_mutex_lock(&mutex), 0);
+		CHECK_EQUAL(an_spawn(takes_both, forgets ? &lock : NULL, &name, &task),
+			    0);
+		CHECK_EQUAL(an_sleep(1), 0);
+		CHECK_EQUAL(an_mutex_unlock(&mutex), 0);
+		CHECK_EQUAL(an_join(task, NULL), 0);
+		CHECK_EQUAL(complaints, forgets);
+	}
+	CHECK_EQUAL(an_spawn(takes_a_lock_to_write, &lock, &name, &task), 0);
+	CHECK_EQUAL(an_join(task, NULL), 0);
+	CHECK_EQUAL(complaints, 2);
+	return an_trace_set_hooks(NULL);
+}
+
 static void outside_a_task_there_is_no_owner_to_be(void **state)
 {
 	an_mutex m = AN_MUTEX_INIT;
@@ -206,5 +259,6 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_cancellation_at_any_step_leaves_it_free),
 	cmocka_unit_test(outside_a_task_there_is_no_owner_to_be),
 	cmocka_unit_test(nobody_gets_in_before_a_waiter_unless_all_are_cancelled),
+	cmocka_unit_test(an_end_without_an_unlock_is_reported),
 };
 TEST_MAIN("mutex", tests)
