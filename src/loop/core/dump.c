@@ -89,8 +89,11 @@ static void put_time(struct dump *d, an_duration t)
 	put(d, seconds ? " s" : " ms");
 }
 
+/* Several loops may write at once: short lines stay whole. */
 static void begin_line(struct dump *d)
 {
+	if (d->length > sizeof d->text / 2)
+		flush(d);
 	put(d, "\n");
 	for (unsigned i = 0; i < d->depth && i < DEPTH_MAX; i++)
 		put(d, " |  ");

@@ -50,6 +50,7 @@ static void forked(void)
 	an__trace_forked();
 	an__interrupt_forked();
 	an__overflow_forked();
+	an__dump_signal_forked();
 	for (an__fork_hook *h = hooks; h; h = h->next)
 		h->forked();
 	if (!an__current_loop)

@@ -5,6 +5,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/ctx-aarch64.S \
 	%D%/ctx-x86_64.S \
 	%D%/debug.c \
+	%D%/dump-signal.c \
 	%D%/dump.c \
 	%D%/group.c \
 	%D%/guard.c \

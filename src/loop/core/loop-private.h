@@ -213,6 +213,7 @@ struct an_loop {
 	struct an__local locals[AN__LOCAL_COUNT];
 	struct an__figures figures;
 	volatile bool dumping; /* a handler may come between */
+	size_t dump_place;     /* in dump-signal.c's table, from 1; 0: none */
 	an_loop_opts opts;
 };
 
@@ -234,10 +235,20 @@ void an__order_put_back(an_loop *loop); /* at the end of a turn's steps */
 /* inspect.c */
 void an__count_lag(an_loop *loop, an_duration lag);
 
+/* dump-signal.c */
+int an__dump_signal_enter(an_loop *loop); /* when the loop is the thread's */
+void an__dump_signal_leave(an_loop *loop);
+void an__dump_signal_forked(void); /* in the child */
+
 /* debug.c */
 void an__debug_init(an_loop *loop); /* the options of debug mode */
 /* One step of `task` by enter(), timed and, if it was slow, reported. */
 void an__debug_step(an_loop *loop, an_task *task, void (*enter)(an_loop *, an_task *));
+/* In debug mode alone: says what each task waits for. */
+void an__debug_stuck(an_loop *loop);
+/* In debug mode alone: ends the program. Scopes are open that must not be, inside the one
+ * that is ended, or (NULL) at the task's end. */
+void an__debug_scopes(const an_task *task, const struct an__scope *ended);
 
 /* tick.c */
 #define AN__TICK_OFF AN_FOREVER

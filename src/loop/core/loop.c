@@ -443,11 +443,16 @@ int an__loop_new(struct event_base *base, const an_loop_opts *opts, an_loop **re
 	r = an__timer_init(&loop->patience, loop, NULL);
 	if (r < 0)
 		goto fail_idle;
+	r = an__dump_signal_enter(loop);
+	if (r < 0)
+		goto fail_patience;
 	an__fork_init();
 	an__current_loop = loop;
 	*ret = loop;
 	return 0;
 
+fail_patience:
+	an__timer_done(&loop->patience);
 fail_idle:
 	an__idle_done(loop);
 	an__wheel_done(&loop->timers);
@@ -483,6 +488,7 @@ void an__loop_free(an_loop *loop)
 	an__loop_handle_interrupt(loop, false);
 	an__post_done(loop);
 	an__tick_done(loop);
+	an__dump_signal_leave(loop);
 	an__stack_overflow_leave();
 	an__idle_done(loop);
 	an__stack_pool_free(loop->stacks);

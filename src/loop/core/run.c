@@ -47,6 +47,7 @@ static int run(an_loop *loop, const an_task *task)
 			break;
 		}
 		if (an__loop_stuck(loop)) {
+			an__debug_stuck(loop);
 			r = AN_ERR_STUCK;
 			break;
 		}

@@ -61,6 +61,7 @@ static bool end_out_of_order(struct an__scope *s)
 {
 	if (!is_open(s))
 		return false;
+	an__debug_scopes(s->task, s);
 	s->task->scope = s->outer;
 	return true;
 }

@@ -30,6 +30,7 @@ static void report_unjoined(const an_task *task)
 /* Children of a group that is never ended would report to a stack that is gone. */
 static void close_scopes(an_task *task)
 {
+	an__debug_scopes(task, NULL);
 	an__trace_message(AN_LOG_ERROR,
 			  "task %s ended without ending a scope that it began",
 			  an_task_name(task));

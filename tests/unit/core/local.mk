@@ -1,7 +1,9 @@
 check_PROGRAMS += \
 	tests/unit/core/test-call \
 	tests/unit/core/test-core-memory \
+	tests/unit/core/test-debug \
 	tests/unit/core/test-dump \
+	tests/unit/core/test-dump-signal \
 	tests/unit/core/test-group \
 	tests/unit/core/test-inspect \
 	tests/unit/core/test-loop \
@@ -12,6 +14,10 @@ tests_unit_core_test_call_CFLAGS = $(TEST_CFLAGS)
 tests_unit_core_test_call_LDADD = $(TEST_LIBS)
 tests_unit_core_test_core_memory_CFLAGS = $(TEST_CFLAGS)
 tests_unit_core_test_core_memory_LDADD = $(TEST_LIBS)
+tests_unit_core_test_debug_CFLAGS = $(TEST_CFLAGS)
+tests_unit_core_test_debug_LDADD = $(TEST_LIBS)
+tests_unit_core_test_dump_signal_CFLAGS = $(TEST_CFLAGS)
+tests_unit_core_test_dump_signal_LDADD = $(TEST_LIBS)
 tests_unit_core_test_dump_CFLAGS = $(TEST_CFLAGS)
 tests_unit_core_test_dump_LDFLAGS = -export-dynamic
 tests_unit_core_test_dump_LDADD = $(TEST_LIBS)
