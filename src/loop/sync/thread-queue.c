@@ -51,10 +51,10 @@ struct an_thread_queue {
 
 struct party {
 	an__list node;
-	void *item;   /* a putter's to hand over, a getter's when the result is 0 */
-	int result;   /* once it is decided */
-	bool decided; /* under the lock */
-	bool told;    /* a task's; its loop's thread */
+	void *item;    /* a putter's to hand over, a getter's when the result is 0 */
+	int result;    /* once it is decided */
+	bool decided;  /* under the lock */
+	bool told;     /* a task's; its loop's thread */
 	an_loop *loop; /* NULL: a thread that blocks */
 	an__waiter waiter;
 	an__post_node message;

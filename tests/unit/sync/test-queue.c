@@ -62,6 +62,40 @@ TASK_TEST(items_arrive_in_order_at_any_capacity)
 	return 0;
 }
 
+static int takes_in_turn(intptr_t from, intptr_t to)
+{
+	void *item;
+
+	for (intptr_t i = from; i != to; i += from < to ? 1 : -1) {
+		CHECK_EQUAL(an_queue_tryget(&queue, &item), 0);
+		CHECK_EQUAL((intptr_t)item, i);
+	}
+	return 0;
+}
+
+/* What is in the ring lies around its end when it grows. */
+TASK_TEST(growing_keeps_the_order)
+{
+	for (intptr_t taken = 0; taken < 40; taken++) {
+		an_queue_init(&queue, AN_QUEUE_UNBOUNDED);
+		CHECK_EQUAL(puts_to(1, taken), 0);
+		CHECK_EQUAL(takes_in_turn(1, taken + 1), 0);
+		CHECK_EQUAL(puts_to(1, 100), 0);
+		CHECK_EQUAL(takes_in_turn(1, 101), 0);
+		an_queue_done(&queue);
+
+		an_queue_init_with(&queue,
+				   &(an_queue_opts){ .capacity = AN_QUEUE_UNBOUNDED,
+						     .order = AN_QUEUE_LIFO });
+		CHECK_EQUAL(puts_to(1, taken + 5), 0);
+		CHECK_EQUAL(takes_in_turn(taken + 5, 5), 0);
+		CHECK_EQUAL(puts_to(6, 100), 0);
+		CHECK_EQUAL(takes_in_turn(100, 0), 0);
+		an_queue_done(&queue);
+	}
+	return 0;
+}
+
 TASK_TEST(a_full_queue_refuses_without_waiting)
 {
 	void *item = number(9);
@@ -353,10 +387,10 @@ TASK_TEST_IN_ORDER(the_newest_comes_first_out_of_a_lifo)
 	an_task *putter;
 	void *item;
 
-	CHECK_EQUAL(an_queue_init_with(&queue,
-				       &(an_queue_opts){ .capacity = 20,
-							 .order = AN_QUEUE_LIFO }),
-		    0);
+	CHECK_EQUAL(
+		an_queue_init_with(&queue, &(an_queue_opts){ .capacity = 20,
+							     .order = AN_QUEUE_LIFO }),
+		0);
 	CHECK_EQUAL(puts_to(1, 20), 0);
 	CHECK_EQUAL(an_spawn(puts_one, number(21), NULL, &putter), 0);
 	CHECK_EQUAL(an_yield(), 0);
@@ -447,10 +481,9 @@ static void without_memory_nothing_is_put(void **state)
 		intptr_t put = 0, got = 0, failures = 0;
 
 		assert_int_equal(
-			an_queue_init_with(&queue,
-					   &(an_queue_opts){ .capacity = 100,
-							     .order = order,
-							     .compare = by_key }),
+			an_queue_init_with(&queue, &(an_queue_opts){ .capacity = 100,
+								     .order = order,
+								     .compare = by_key }),
 			0);
 		for (intptr_t i = 1; i <= 100; i++) {
 			an_testing_fail_allocation(1);
@@ -699,5 +732,6 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(without_memory_nothing_is_put),
 	cmocka_unit_test(outside_a_task_nobody_can_wait),
 	cmocka_unit_test(a_join_can_be_cancelled_at_any_step),
+	cmocka_unit_test(growing_keeps_the_order),
 };
 TEST_MAIN("queue", tests)
