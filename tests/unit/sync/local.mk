@@ -6,7 +6,8 @@ check_PROGRAMS += \
 	tests/unit/sync/test-queue \
 	tests/unit/sync/test-rwlock \
 	tests/unit/sync/test-semaphore \
-	tests/unit/sync/test-thread-queue
+	tests/unit/sync/test-thread-queue \
+	tests/unit/sync/test-torture
 tests_unit_sync_test_barrier_CFLAGS = $(TEST_CFLAGS)
 tests_unit_sync_test_barrier_LDADD = $(TEST_LIBS)
 tests_unit_sync_test_condition_CFLAGS = $(TEST_CFLAGS)
@@ -23,3 +24,5 @@ tests_unit_sync_test_semaphore_CFLAGS = $(TEST_CFLAGS)
 tests_unit_sync_test_semaphore_LDADD = $(TEST_LIBS)
 tests_unit_sync_test_thread_queue_CFLAGS = $(TEST_CFLAGS)
 tests_unit_sync_test_thread_queue_LDADD = $(TEST_LIBS)
+tests_unit_sync_test_torture_CFLAGS = $(TEST_CFLAGS)
+tests_unit_sync_test_torture_LDADD = $(TEST_LIBS)
