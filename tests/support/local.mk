@@ -1,7 +1,6 @@
 # What test programs share. Built for "make check" alone.
 check_LTLIBRARIES += libtest-support.la
 libtest_support_la_SOURCES = \
-	%D%/cancel.h \
 	%D%/certs.c \
 	%D%/certs.h \
 	%D%/child.h \

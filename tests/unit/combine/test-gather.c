@@ -348,19 +348,13 @@ static int ends_torture(void *arg)
 	return 0;
 }
 
-TASK_TEST(cancelled_at_each_step_it_loses_no_handle)
-{
-	static struct torture t = { .g.result = -ECANCELED };
+static struct torture plain = { .g.result = -ECANCELED };
+static struct torture tolerant = { .g.result = -ECANCELED, .g.return_errors = true };
 
-	CHECK_EQUAL(
-		cancel_at_each_step(begins_torture, gathers_in_torture, ends_torture, &t),
-		0);
-	t.g.return_errors = true;
-	CHECK_EQUAL(
-		cancel_at_each_step(begins_torture, gathers_in_torture, ends_torture, &t),
-		0);
-	return 0;
-}
+CANCEL_TEST(cancelled_at_each_step_it_loses_no_handle, begins_torture, gathers_in_torture,
+	    ends_torture, &plain)
+CANCEL_TEST(nor_when_errors_are_results, begins_torture, gathers_in_torture, ends_torture,
+	    &tolerant)
 
 /* ---- handles ----------------------------------------------------------------------- */
 
@@ -477,6 +471,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_limit_around_it_cancels_the_children),
 	cmocka_unit_test(a_cancellation_goes_down_a_long_chain),
 	cmocka_unit_test(cancelled_at_each_step_it_loses_no_handle),
+	cmocka_unit_test(nor_when_errors_are_results),
 	cmocka_unit_test(what_is_joined_elsewhere_cannot_be_gathered),
 	cmocka_unit_test(what_is_being_gathered_cannot_be_joined_or_detached),
 	cmocka_unit_test(nobody_gathers_himself),

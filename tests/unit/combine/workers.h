@@ -3,7 +3,7 @@
 #ifndef TESTS_UNIT_COMBINE_WORKERS_H
 #define TESTS_UNIT_COMBINE_WORKERS_H
 
-#include "tests/support/cancel.h"
+#include "tests/support/run.h"
 
 #include <asyncnet/testing.h>
 #include <errno.h>
