@@ -1,22 +1,21 @@
 """gdb commands for programs built on libasyncnet.
 
     (gdb) source gdb/asyncnet-gdb.py
-    (gdb) an-tasks              the tasks of this thread's loop
+    (gdb) an-tasks              the tasks of this thread's loop: what each waits for, who
+                                spawned it, and where
     (gdb) an-task-bt N          where task N is; also on a core file of the kernel's (gcore
                                 stops reading at the guards between stacks)
     (gdb) an-task-bt all
 
 Needs the library's debug information (-g). A backtrace is unwound from what the stack switch
-saved, so nothing in the program is changed; x86-64 with the assembly switch.
+saved, so nothing in the program is changed; x86-64 and aarch64 with the assembly switch.
 """
 
 import gdb
 import gdb.unwinder
 
-# Offsets from the saved stack pointer of a parked task, as src/loop/core/ctx-x86_64.S pushes
-# them, and the size of the frame.
-SAVED = {"r15": 8, "r14": 16, "r13": 24, "r12": 32, "rbx": 40, "rbp": 48, "rip": 56}
-FRAME_SIZE = 64
+# The stack pointer, the program counter and the frame pointer, by architecture.
+REGISTERS = {"i386:x86-64": ("rsp", "rip", "rbp"), "aarch64": ("sp", "pc", "x29")}
 
 
 def current_loop():
@@ -40,11 +39,48 @@ def tasks(loop):
         node = node["next"]
 
 
+def name_of(task):
+    if not task["named"]:
+        return "task-%d" % int(task["serial"])
+    return task["name"].string()
+
+
+def is_running(task):
+    return int(task["loop"]["current"]) == int(task)
+
+
 def state_of(task):
-    state = str(task["state"]).replace("AN__TASK_", "").lower()
-    if state == "parked" and int(task["cancel_requests"]) > 0:
+    state = str(task["state"].cast(gdb.lookup_type("enum an__task_state")))
+    state = state.replace("AN__TASK_", "").lower()
+    if is_running(task):
+        state = "running"
+    if int(task["cancel_requests"]) > 0:
         state += ", cancelled"
     return state
+
+
+def waits_for(task):
+    """What a parked task waits for; else nothing."""
+    if not state_of(task).startswith("parked") or int(task["waiter"]) == 0:
+        return ""
+    return "for " + task["waiter"]["kind"]["what"].string()
+
+
+def parent_of(task, by_address):
+    """The task that spawned it, unless that is gone and its memory a younger one's."""
+    parent = by_address.get(int(task["parent"]))
+    if parent is not None and int(parent["serial"]) < int(task["serial"]):
+        return "by %s " % name_of(parent)
+    return ""
+
+
+def place(address):
+    """A function and a line."""
+    text = gdb.execute("info symbol %#x" % int(address), to_string=True).split(" in section")[0]
+    line = gdb.find_pc_line(int(address) - 1)
+    if line.symtab:
+        text += " (%s:%d)" % (line.symtab.filename, line.line)
+    return text.strip()
 
 
 class SavedFrame:
@@ -64,19 +100,16 @@ class ParkedUnwinder(gdb.unwinder.Unwinder):
     def __call__(self, pending):
         if self.task is None:
             return None
-        sp = int(pending.read_register("rsp"))
-        if sp != self.at:
+        sp, pc, fp = REGISTERS[arch_name()]
+        if int(pending.read_register(sp)) != self.at:
             return None
-        saved = int(self.task["ctx"]["sp"])
-        word = gdb.lookup_type("unsigned long")
-        pc = pending.read_register("rip")
+        context = self.task["ctx"]
         # The frame is said to lie on the task's stack: gdb takes an outer frame at a lower address
         # for a corrupt stack.
-        info = pending.create_unwind_info(SavedFrame(gdb.Value(saved), pc))
-        for name, offset in SAVED.items():
-            value = gdb.Value(saved + offset).cast(word.pointer()).dereference()
-            info.add_saved_register(name, value)
-        info.add_saved_register("rsp", gdb.Value(saved + FRAME_SIZE))
+        info = pending.create_unwind_info(SavedFrame(context["sp"], pending.read_register(pc)))
+        info.add_saved_register(sp, context["sp"])
+        info.add_saved_register(pc, context["pc"])
+        info.add_saved_register(fp, context["fp"])
         return info
 
 
@@ -91,7 +124,7 @@ def arch_name():
 def backtrace(task):
     """The backtrace of a task that does not run now."""
     newest = gdb.newest_frame()
-    UNWINDER.at = int(newest.read_register("rsp"))
+    UNWINDER.at = int(newest.read_register(REGISTERS[arch_name()][0]))
     UNWINDER.task = task
     try:
         gdb.invalidate_cached_frames()
@@ -107,16 +140,20 @@ def backtrace(task):
 
 
 class Tasks(gdb.Command):
-    """List the tasks of this thread's loop: number, address, state, name, function."""
+    """List the tasks of this thread's loop: number, address, state, name, what it waits for,
+    the task that spawned it, and where."""
 
     def __init__(self):
         super().__init__("an-tasks", gdb.COMMAND_STACK)
 
     def invoke(self, argument, from_tty):
-        for n, task in enumerate(tasks(current_loop())):
-            print("%4d  %#x  %-18s %-24s %s" % (
-                n, int(task), state_of(task), task["name"].string(),
-                task["fn"].format_string(styling=False)))
+        every = list(tasks(current_loop()))
+        by_address = {int(task): task for task in every}
+        for n, task in enumerate(every):
+            print("%4d  %#x  %-16s %-20s %s" % (
+                n, int(task), name_of(task), state_of(task), waits_for(task)))
+            print("      spawned %sat %s" % (
+                parent_of(task, by_address), place(task["spawned_at"])))
 
 
 class TaskBacktrace(gdb.Command):
@@ -126,7 +163,7 @@ class TaskBacktrace(gdb.Command):
         super().__init__("an-task-bt", gdb.COMMAND_STACK)
 
     def invoke(self, argument, from_tty):
-        if arch_name() != "i386:x86-64":
+        if arch_name() not in REGISTERS:
             raise gdb.GdbError("backtraces of tasks: not on this architecture")
         every = list(tasks(current_loop()))
         argument = argument.strip()
@@ -137,17 +174,19 @@ class TaskBacktrace(gdb.Command):
         else:
             raise gdb.GdbError("usage: an-task-bt N, or all; %d tasks" % len(every))
         for n in chosen:
-            task = every[n]
-            print("task %d, %s: %s" % (n, task["name"].string(), state_of(task)))
-            state = state_of(task)
-            if state == "running":
-                gdb.execute("backtrace")
-            elif state in ("new", "done"):
-                print("    (no frames)")
-            elif "sp" not in [f.name for f in task["ctx"].type.fields()]:
-                raise gdb.GdbError("this build switches with swapcontext")
-            else:
-                print(backtrace(task))
+            self.show(n, every[n])
+
+    def show(self, n, task):
+        state = state_of(task)
+        print("task %d, %s: %s %s" % (n, name_of(task), state, waits_for(task)))
+        if is_running(task):
+            gdb.execute("backtrace")
+        elif state.startswith(("new", "done", "spare")):
+            print("    (no frames)")
+        elif "sp" not in [f.name for f in task["ctx"].type.fields()]:
+            raise gdb.GdbError("this build switches with swapcontext")
+        else:
+            print(backtrace(task))
 
 
 Tasks()

@@ -29,10 +29,10 @@ typedef struct an_loop_opts {
 	 * program with an explanation (inspect.h). Costs some 100 ns a switch. */
 	bool debug;
 	an_duration slow_step; /* what debug mode reports as slow; 0: 100 ms */
-	/* Has this signal write the tasks to stderr by an_dump_tasks(): of each loop of the
-	 * process that has set it, whatever thread the signal comes to. The former action
-	 * is back when the last of those loops ends. 0: none. A signal that cannot be
-	 * caught is -EINVAL; the 257th loop of a process at once, -EAGAIN. */
+	/* Has this signal write the tasks to stderr by an_dump_tasks(): of each loop of
+	 * the process that has set it, whatever thread the signal comes to. The former
+	 * action is back when the last of those loops ends. 0: none. A signal that cannot
+	 * be caught is -EINVAL; the 257th loop of a process at once, -EAGAIN. */
 	int dump_signal;
 	/* Not 0: which of the tasks that are ready runs next is drawn by lot, and the
 	 * seed decides the lots: the same seed, the same order, on every machine

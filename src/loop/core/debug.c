@@ -76,7 +76,8 @@ static void report_stuck(const an_task *task)
 	const an_task *whom = w->kind->whom && w->queue ? w->kind->whom(w) : NULL;
 
 	an__trace_message(AN_LOG_WARN, "nothing can wake task %s; it waits for %s%s%s",
-			  who(task).text, w->kind->what, whom ? ", which depends on " : "",
+			  who(task).text, w->kind->what,
+			  whom ? ", which depends on " : "",
 			  whom ? an_task_name(whom) : "");
 }
 
