@@ -5,6 +5,7 @@ libtest_support_la_SOURCES = \
 	%D%/certs.h \
 	%D%/child.h \
 	%D%/libevent-memory.h \
+	%D%/messages.h \
 	%D%/program.h \
 	%D%/run.h
 libtest_support_la_CFLAGS = $(AN_CFLAGS)
