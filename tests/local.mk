@@ -32,7 +32,8 @@ check-core:
 # What more than one thread touches, for ThreadSanitizer.
 check-threads:
 	tests=`for t in $(check_PROGRAMS); do case $$t in \
-		tests/unit/core/test-loop|tests/unit/log/*|tests/unit/io/test-offload| \
+		tests/unit/core/test-loop|tests/unit/core/test-run|tests/unit/log/*| \
+		tests/unit/io/test-attached|tests/unit/io/test-offload| \
 		tests/unit/sync/test-thread-queue| \
 		tests/unit/io/test-dns|tests/unit/io/test-file|tests/unit/io/test-signal) \
 		printf '%s ' $$t ;; esac; done` && \

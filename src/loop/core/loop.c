@@ -240,7 +240,7 @@ static void run_turn_hooks(an_loop *loop)
 {
 	an__list *node;
 
-	while ((node = an__list_pop(&loop->turn_hooks))) {
+	while (loop == an__current_loop && (node = an__list_pop(&loop->turn_hooks))) {
 		an__turn_hook *hook = an__container(node, an__turn_hook, node);
 
 		hook->fn(hook);
@@ -365,6 +365,8 @@ void an__loop_poll(an_loop *loop)
 	}
 }
 
+/* A callback may fork: in the child the loop is not the thread's any more, and each part
+ * of the turn leaves off (fork.c). */
 void an__loop_turn(an_loop *loop)
 {
 	if (!loop->opts.virtual_clock)
@@ -373,7 +375,8 @@ void an__loop_turn(an_loop *loop)
 	loop->in_turn = true;
 	fire_timers(loop);
 	an__calls_run(loop);
-	run_ready(loop);
+	if (loop == an__current_loop)
+		run_ready(loop);
 	run_turn_hooks(loop);
 	loop->in_turn = false;
 	if (loop->attached && loop == an__current_loop) {

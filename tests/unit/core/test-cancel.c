@@ -172,8 +172,8 @@ static int returns_without_having_met_it(void *arg)
 	return 6;
 }
 
-/* asyncio semantics 5: a task that returns with an undelivered request counts as cancelled
- * in asyncio, and its result is lost; here it keeps it. */
+/* asyncio semantics 5: a task that returns with an undelivered request counts as
+ * cancelled in asyncio, and its result is lost; here it keeps it. */
 TASK_TEST(a_result_is_kept_whatever_was_asked_meanwhile)
 {
 	an_task *task;

@@ -55,7 +55,7 @@ TASK_TEST(an_eager_child_runs_up_to_its_first_wait)
 	return 0;
 }
 
-TASK_TEST(an_eager_child_that_never_waits_has_ended_when_the_spawn_returns)
+TASK_TEST(an_eager_child_that_never_waits_has_ended_after_the_spawn)
 {
 	an_task *child;
 	int result;
@@ -252,7 +252,7 @@ static void outside_a_task_a_spawn_is_never_eager(void **state)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(an_eager_child_runs_up_to_its_first_wait),
-	cmocka_unit_test(an_eager_child_that_never_waits_has_ended_when_the_spawn_returns),
+	cmocka_unit_test(an_eager_child_that_never_waits_has_ended_after_the_spawn),
 	cmocka_unit_test(eager_spawns_nest),
 	cmocka_unit_test(nobody_comes_in_between_however_many_are_spawned),
 	cmocka_unit_test(those_that_an_eager_child_wakes_run_after_its_parent),

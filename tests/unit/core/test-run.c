@@ -1,4 +1,5 @@
-/* Loops made, run, stopped, run again and freed by hand; what is left at the end; SIGINT. */
+/* Loops made, run, stopped, run again and freed by hand; what is left at the end;
+ * SIGINT. */
 #include "tests/support/messages.h"
 #include "tests/support/run.h"
 
@@ -430,7 +431,7 @@ static void two_interrupts_end_a_process(bool suspends)
 	assert_int_equal(WTERMSIG(status), SIGINT);
 }
 
-/* asyncio semantics 29: the first SIGINT cancels the main task, the second ends it all. */
+/* asyncio semantics 29: the first cancels the main task, the second ends it all. */
 static void the_second_interrupt_ends_the_process(void **state)
 {
 	(void)state;

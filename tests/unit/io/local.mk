@@ -32,3 +32,11 @@ tests_unit_io_test_file_LDADD = $(TEST_LIBS)
 check_PROGRAMS += tests/unit/io/test-net-memory
 tests_unit_io_test_net_memory_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_net_memory_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/io/test-fork
+tests_unit_io_test_fork_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_fork_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/io/test-attached
+tests_unit_io_test_attached_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_attached_LDADD = $(TEST_LIBS)
