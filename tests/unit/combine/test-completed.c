@@ -115,8 +115,10 @@ TASK_TEST(when_the_time_is_over_the_tasks_run_on)
 	/* The iteration can go on, ... */
 	CHECK_EQUAL(next_result(&c, &result), 0);
 	CHECK_EQUAL(result, 3);
+	CHECK(is_watched(tasks[2]));
 	an_completed_end(&c);
 	/* ... and end before its tasks. */
+	CHECK(!is_watched(tasks[2]));
 	CHECK_EQUAL(an_join(tasks[2], &result), 0);
 	CHECK_EQUAL(result, 4);
 	for (int i = 0; i < 3; i++)

@@ -78,6 +78,7 @@ TASK_TEST(the_first_failure_ends_it_and_the_siblings_run_on)
 	for (int i = 0; i < 3; i++)
 		CHECK_EQUAL(results[i], 5);
 	CHECK(!an_done(tasks[0]) && !an_done(tasks[1]) && an_done(tasks[2]));
+	CHECK(!is_watched(tasks[0]) && !is_watched(tasks[1]));
 	CHECK_EQUAL(an_join(tasks[0], &results[0]), 0);
 	CHECK_EQUAL(results[0], 7);
 	CHECK(!workers[0].cancelled);

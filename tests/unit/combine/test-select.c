@@ -238,6 +238,7 @@ TASK_TEST(the_end_of_a_task_is_seen_and_consumes_nothing)
 	}
 	CHECK_EQUAL(r, 0);
 	CHECK_EQUAL(an_now() - began, 10);
+	CHECK(!is_watched(tasks[0]));
 	an_detach(tasks[1]);
 	CHECK_EQUAL(complaints, 0); /* its failure was seen */
 	CHECK_EQUAL(an_join(tasks[0], NULL), 0);
@@ -601,6 +602,7 @@ TASK_TEST(a_cancelled_select_leaves_every_line)
 	CHECK_EQUAL(an_join(task, NULL), 0);
 	CHECK_EQUAL(s.index, -ECANCELED);
 	CHECK_EQUAL(s.result, 12345);
+	CHECK(!is_watched(inner));
 	return end_workers(&inner, 1);
 }
 

@@ -100,6 +100,7 @@ TASK_TEST(the_end_of_its_time_cancels_nothing)
 	CHECK_EQUAL(an_wait(tasks, 3, AN_ALL_COMPLETED, 5), 0);
 	CHECK_EQUAL(an_wait(tasks, 3, AN_ALL_COMPLETED, 10), 1);
 	CHECK_EQUAL(an_now() - began, 15);
+	CHECK(!is_watched(tasks[1]) && !is_watched(tasks[2]));
 	CHECK_EQUAL(an_wait(tasks, 3, AN_ALL_COMPLETED, 0), 1);
 	CHECK_EQUAL(an_wait(tasks, 3, AN_ALL_COMPLETED, -1), 1);
 	CHECK_EQUAL(an_now() - began, 15);
@@ -174,6 +175,8 @@ TASK_TEST(a_cancelled_wait_cancels_nothing)
 	CHECK_EQUAL(an_join(task, NULL), 0);
 	CHECK_EQUAL(w.result, -ECANCELED);
 	CHECK_EQUAL(memcmp(tasks, given, sizeof given), 0);
+	for (int i = 0; i < 3; i++)
+		CHECK(!is_watched(tasks[i]));
 	CHECK_EQUAL(join_workers(tasks, 3), 0);
 	for (int i = 0; i < 3; i++)
 		CHECK(!workers[i].cancelled);

@@ -3,6 +3,7 @@
 #ifndef TESTS_UNIT_COMBINE_WORKERS_H
 #define TESTS_UNIT_COMBINE_WORKERS_H
 
+#include "loop/core/loop-private.h"
 #include "tests/support/run.h"
 
 #include <asyncnet/testing.h>
@@ -74,6 +75,12 @@ static inline int join_workers(an_task **tasks, size_t count)
 		tasks[i] = NULL;
 	}
 	return 0;
+}
+
+/* Whether anybody wants to be told of its end. */
+static inline bool is_watched(const an_task *task)
+{
+	return task->watches;
 }
 
 /* Cancels them first. */
