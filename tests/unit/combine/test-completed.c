@@ -142,7 +142,7 @@ static int takes_one(void *arg)
 	return 0;
 }
 
-TASK_TEST(those_who_wait_are_served_in_their_order)
+TASK_TEST_IN_ORDER(those_who_wait_are_served_in_their_order)
 {
 	struct worker workers[] = { { .takes = 20, .result = 2 },
 				    { .takes = 10, .result = 1 } };
@@ -165,7 +165,7 @@ TASK_TEST(those_who_wait_are_served_in_their_order)
 	return 0;
 }
 
-TASK_TEST(the_end_wakes_who_waits)
+TASK_TEST_IN_ORDER(the_end_wakes_who_waits)
 {
 	struct worker worker = { .takes = 10 };
 	struct taker t;
@@ -185,7 +185,7 @@ TASK_TEST(the_end_wakes_who_waits)
 
 /* asyncio semantics 2: a task that ended before the cancellation is returned, and the
  * next call sees the cancellation. The iteration may be gone by then. */
-TASK_TEST(a_task_that_was_assigned_beats_a_cancellation)
+TASK_TEST_IN_ORDER(a_task_that_was_assigned_beats_a_cancellation)
 {
 	struct worker worker = { .yields = 1, .result = 6 };
 	an_task *task, *taker;
@@ -281,7 +281,7 @@ static int joins(void *arg)
 	return an_join(arg, NULL);
 }
 
-TASK_TEST(the_handles_are_held_until_they_are_returned)
+TASK_TEST_IN_ORDER(the_handles_are_held_until_they_are_returned)
 {
 	struct worker workers[] = { { .takes = 10 }, { .takes = 20 } };
 	an_task *tasks[2], *task, *joiner;

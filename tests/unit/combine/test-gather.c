@@ -87,7 +87,7 @@ TASK_TEST(the_first_failure_ends_it_and_the_siblings_run_on)
 }
 
 /* Of those that have failed in one turn, too. */
-TASK_TEST(the_failure_that_came_first_is_the_one)
+TASK_TEST_IN_ORDER(the_failure_that_came_first_is_the_one)
 {
 	struct worker workers[] = {
 		{ .yields = 1, .result = -EPIPE },
@@ -122,7 +122,7 @@ TASK_TEST(with_return_errors_a_failure_is_a_result)
 
 /* asyncio semantics 17: tasks that have ended before are as good as others
  * (bpo-46672). */
-TASK_TEST(tasks_that_have_ended_already_need_no_wait)
+TASK_TEST_IN_ORDER(tasks_that_have_ended_already_need_no_wait)
 {
 	struct worker workers[] = { { .result = 1 },
 				    { .result = -EIO },
@@ -193,7 +193,7 @@ static int cancels_the_children(bool return_errors)
 	return 0;
 }
 
-TASK_TEST(a_cancellation_reaches_all_children)
+TASK_TEST_IN_ORDER(a_cancellation_reaches_all_children)
 {
 	CHECK_EQUAL(cancels_the_children(false), 0);
 	CHECK_EQUAL(cancels_the_children(true), 0);
@@ -244,7 +244,7 @@ TASK_TEST(a_cancelled_child_is_no_cancelled_gather)
 /* asyncio semantics 2: the cancellation comes after the last result and before the
  * gatherer runs. asyncio raises CancelledError and keeps the results in the future; here
  * they are returned, and the next call sees the cancellation. */
-TASK_TEST(results_that_are_complete_beat_a_cancellation)
+TASK_TEST_IN_ORDER(results_that_are_complete_beat_a_cancellation)
 {
 	struct worker worker = { .yields = 1, .result = 8 };
 	struct gatherer g = { .count = 1 };
@@ -288,7 +288,7 @@ static int gathers_one(void *arg)
 }
 
 /* Each gathers the one before it; they hold their handles in `tasks`. */
-TASK_TEST(a_cancellation_goes_down_a_long_chain)
+TASK_TEST_IN_ORDER(a_cancellation_goes_down_a_long_chain)
 {
 	static an_task *tasks[1000];
 	struct worker worker = { .takes = AN_HOUR };
@@ -364,7 +364,7 @@ static int joins(void *arg)
 	return an_join(arg, NULL);
 }
 
-TASK_TEST(what_is_joined_elsewhere_cannot_be_gathered)
+TASK_TEST_IN_ORDER(what_is_joined_elsewhere_cannot_be_gathered)
 {
 	struct worker workers[] = { { .takes = 10 }, { .takes = 10 } };
 	an_task *tasks[2], *joiner;
@@ -378,7 +378,7 @@ TASK_TEST(what_is_joined_elsewhere_cannot_be_gathered)
 	return 0;
 }
 
-TASK_TEST(what_is_being_gathered_cannot_be_joined_or_detached)
+TASK_TEST_IN_ORDER(what_is_being_gathered_cannot_be_joined_or_detached)
 {
 	struct worker worker = { .takes = 10 };
 	struct gatherer g = { .count = 1 };
@@ -407,7 +407,7 @@ TASK_TEST(nobody_gathers_himself)
 	return 0;
 }
 
-TASK_TEST(a_failure_that_was_gathered_is_not_reported)
+TASK_TEST_IN_ORDER(a_failure_that_was_gathered_is_not_reported)
 {
 	struct worker workers[] = { { .result = -EIO },
 				    { .result = -EPIPE },

@@ -139,7 +139,7 @@ TASK_TEST(what_cannot_be_selected_is_refused)
 /* ---- waiting ----------------------------------------------------------------------- */
 
 /* Both become ready in the same turn; one is granted. */
-TASK_TEST(one_of_two_items_is_received)
+TASK_TEST_IN_ORDER(one_of_two_items_is_received)
 {
 	struct selector s = { .count = 2, .items = { number(-1), number(-1) } };
 	an_queue a, b;
@@ -167,7 +167,7 @@ TASK_TEST(one_of_two_items_is_received)
 	return 0;
 }
 
-TASK_TEST(one_of_two_items_is_put)
+TASK_TEST_IN_ORDER(one_of_two_items_is_put)
 {
 	struct selector s = { .count = 2 };
 	an_queue a, b;
@@ -196,7 +196,7 @@ TASK_TEST(one_of_two_items_is_put)
 	return 0;
 }
 
-TASK_TEST(it_stands_in_line_like_anybody_else)
+TASK_TEST_IN_ORDER(it_stands_in_line_like_anybody_else)
 {
 	struct selector s = { .count = 1 };
 	an_task *before, *task, *behind;
@@ -246,7 +246,7 @@ TASK_TEST(the_end_of_a_task_is_seen_and_consumes_nothing)
 }
 
 /* Both end before the selector runs: the other one's failure was not seen. */
-TASK_TEST(of_two_tasks_that_end_together_one_is_seen)
+TASK_TEST_IN_ORDER(of_two_tasks_that_end_together_one_is_seen)
 {
 	struct worker workers[] = { { .takes = 10, .result = -EIO },
 				    { .takes = 10, .result = -EIO } };
@@ -286,7 +286,7 @@ TASK_TEST(a_task_may_be_joined_while_it_is_selected)
 	return 0;
 }
 
-TASK_TEST(an_event_that_is_set_and_cleared_wakes_it)
+TASK_TEST_IN_ORDER(an_event_that_is_set_and_cleared_wakes_it)
 {
 	struct selector s = { .count = 2 };
 	an_event events[2];
@@ -351,7 +351,7 @@ static int least(const void *a, const void *b)
 	return (a > b) - (a < b);
 }
 
-TASK_TEST(queues_of_all_orders_can_be_selected)
+TASK_TEST_IN_ORDER(queues_of_all_orders_can_be_selected)
 {
 	for (int order = AN_QUEUE_FIFO; order <= AN_QUEUE_PRIORITY; order++) {
 		struct selector s = { .count = 1 };
@@ -578,7 +578,7 @@ TASK_TEST(selects_at_all_ends_lose_and_double_nothing)
 
 /* ---- cancellation ------------------------------------------------------------------ */
 
-TASK_TEST(a_cancelled_select_leaves_every_line)
+TASK_TEST_IN_ORDER(a_cancelled_select_leaves_every_line)
 {
 	struct selector s = { .count = 5 };
 	struct worker worker = { .takes = AN_HOUR };
@@ -607,7 +607,7 @@ TASK_TEST(a_cancelled_select_leaves_every_line)
 }
 
 /* asyncio semantics 2: what was granted before the cancellation is kept. */
-TASK_TEST(a_grant_beats_a_cancellation)
+TASK_TEST_IN_ORDER(a_grant_beats_a_cancellation)
 {
 	struct selector s = { .count = 2 };
 	an_event event;
@@ -631,7 +631,7 @@ TASK_TEST(a_grant_beats_a_cancellation)
 }
 
 /* asyncio semantics 2: the end of a task, too. */
-TASK_TEST(the_end_of_a_task_beats_a_cancellation)
+TASK_TEST_IN_ORDER(the_end_of_a_task_beats_a_cancellation)
 {
 	struct selector s = { .count = 1 };
 	struct worker worker = { .yields = 2 };
@@ -756,7 +756,7 @@ static int waits_for_many(void *arg)
 }
 
 /* The code that the waker gives is its own, even if it looks like a cancellation. */
-TASK_TEST(a_wakers_code_is_not_taken_for_a_cancellation)
+TASK_TEST_IN_ORDER(a_wakers_code_is_not_taken_for_a_cancellation)
 {
 	static const int codes[] = { 0, -ECANCELED, -ETIMEDOUT, 5 };
 
@@ -791,7 +791,7 @@ static int waits_twice(void *arg)
 }
 
 /* What ended the wait before is forgotten. */
-TASK_TEST(a_cancelled_wait_for_many_can_be_followed_by_another)
+TASK_TEST_IN_ORDER(a_cancelled_wait_for_many_can_be_followed_by_another)
 {
 	struct many m = { 0 };
 	an_task *task;

@@ -47,7 +47,7 @@ TASK_TEST(first_completed_puts_what_has_ended_first)
 }
 
 /* Those that end in the same turn are all there. */
-TASK_TEST(two_that_end_together_are_both_counted)
+TASK_TEST_IN_ORDER(two_that_end_together_are_both_counted)
 {
 	struct worker workers[] = { { .takes = 20 }, { .takes = 10 }, { .takes = 10 } };
 	an_task *tasks[3], *last;
@@ -185,7 +185,7 @@ TASK_TEST(a_cancelled_wait_cancels_nothing)
 
 /* asyncio semantics 2: what was complete before the cancellation is returned, and the
  * next call sees the cancellation; asyncio raises at once. */
-TASK_TEST(a_wait_that_is_over_beats_a_cancellation)
+TASK_TEST_IN_ORDER(a_wait_that_is_over_beats_a_cancellation)
 {
 	struct worker worker = { .yields = 1 };
 	an_task *tasks[1], *task;
@@ -430,7 +430,7 @@ TASK_TEST(a_task_may_refuse_a_cancellation_that_is_passed_on)
 
 /* asyncio semantics 8: a cancellation that races with the end is never swallowed
  * (#86296). The value is returned and the next call sees it; asyncio raises at once. */
-TASK_TEST(wait_for_never_swallows_a_cancellation)
+TASK_TEST_IN_ORDER(wait_for_never_swallows_a_cancellation)
 {
 	struct worker worker = { .yields = 1, .result = 4 };
 	an_task *inner, *task;
@@ -469,7 +469,7 @@ TASK_TEST(a_cancellation_during_the_cleanup_outranks_the_limit)
 }
 
 /* asyncio semantics 9: a limit that is over: what has ended is returned, ... */
-TASK_TEST(with_no_time_left_a_result_is_returned)
+TASK_TEST_IN_ORDER(with_no_time_left_a_result_is_returned)
 {
 	struct worker workers[] = { { .result = 6 }, { .result = 7 } };
 	an_task *tasks[2];
@@ -512,7 +512,7 @@ TASK_TEST(a_task_that_others_cancelled_has_ended_by_itself)
 	return 0;
 }
 
-TASK_TEST(a_cancelled_caller_gets_a_result_that_is_there)
+TASK_TEST_IN_ORDER(a_cancelled_caller_gets_a_result_that_is_there)
 {
 	struct worker workers[] = { { .result = 6 }, { .takes = 10 } };
 	an_task *tasks[2];
@@ -530,7 +530,7 @@ TASK_TEST(a_cancelled_caller_gets_a_result_that_is_there)
 	return 0;
 }
 
-TASK_TEST(what_is_waited_for_cannot_be_joined)
+TASK_TEST_IN_ORDER(what_is_waited_for_cannot_be_joined)
 {
 	struct worker worker = { .takes = 10, .result = 1 };
 	an_task *inner, *task;

@@ -125,7 +125,7 @@ static int orders_task(void *arg)
 static void tasks_run_in_the_same_order_as_without(void **state)
 {
 	(void)state;
-	assert_int_equal(run_virtual(orders_task, NULL), 0);
+	assert_int_equal(run_in_order(orders_task, NULL), 0);
 	assert_int_equal(an_run(orders_task, NULL,
 				&(an_loop_opts){ .virtual_clock = true, .debug = true }),
 			 0);

@@ -213,7 +213,7 @@ static int occurrences(const char *in, const char *what)
 	return n;
 }
 
-TASK_TEST(a_parked_task_has_a_backtrace)
+TASK_TEST_IN_ORDER(a_parked_task_has_a_backtrace)
 {
 	const char *said;
 
@@ -231,7 +231,7 @@ TASK_TEST(a_parked_task_has_a_backtrace)
 	return 0;
 }
 
-TASK_TEST(a_long_backtrace_is_cut)
+TASK_TEST_IN_ORDER(a_long_backtrace_is_cut)
 {
 	dump_spawns(dump_descends, (void *)(intptr_t)100, "deep");
 	CHECK_EQUAL(an_yield(), 0);
@@ -249,7 +249,7 @@ static int fills_stack(void *arg)
 	return dump_sleeps(arg) + array[0] - array[sizeof array - 1];
 }
 
-TASK_TEST(a_stack_without_room_is_left_alone)
+TASK_TEST_IN_ORDER(a_stack_without_room_is_left_alone)
 {
 	dump_spawns(fills_stack, NULL, "full");
 	CHECK_EQUAL(an_yield(), 0);
@@ -393,12 +393,12 @@ static int dumps_by_signal(bool alternate_stack)
 	return 0;
 }
 
-TASK_TEST(a_handler_on_the_tasks_stack_may_dump)
+TASK_TEST_IN_ORDER(a_handler_on_the_tasks_stack_may_dump)
 {
 	return dumps_by_signal(false);
 }
 
-TASK_TEST(a_handler_on_an_alternate_stack_may_dump)
+TASK_TEST_IN_ORDER(a_handler_on_an_alternate_stack_may_dump)
 {
 	CHECK_EQUAL(dumps_by_signal(true), 0);
 	/* The frames lead from there to the task's own stack. */
