@@ -30,7 +30,7 @@ static void disown(an_loop *loop)
 {
 	an_task *task = loop->current;
 
-	loop->ready = (struct an__ready_queue){ NULL, &loop->ready.first };
+	an__ready_clear(loop);
 	loop->budget = 0;
 	an__list_init(&loop->turn_hooks);
 	event_base_loopbreak(loop->base);

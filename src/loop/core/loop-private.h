@@ -230,7 +230,6 @@ bool an__loop_stuck(an_loop *loop); /* it can be told that nothing wakes a task 
 void an__order_init(an_loop *loop);
 void an__order_done(an_loop *loop);
 an_task *an__order_take(an_loop *loop); /* off the ready queue; NULL: none is ready */
-void an__order_put_back(an_loop *loop); /* at the end of a turn's steps */
 
 /* inspect.c */
 void an__count_lag(an_loop *loop, an_duration lag);
@@ -378,6 +377,18 @@ static inline an_task *an__ready_pop(struct an__ready_queue *q)
 	if (!q->first)
 		q->end = &q->first;
 	return task;
+}
+
+static inline bool an__any_ready(const an_loop *loop)
+{
+	return loop->ready.first || loop->order.count;
+}
+
+/* Forgets them. */
+static inline void an__ready_clear(an_loop *loop)
+{
+	loop->ready = (struct an__ready_queue){ NULL, &loop->ready.first };
+	loop->order.count = 0;
 }
 
 /* To the tail of the ready queue. */

@@ -116,7 +116,6 @@ static void run_steps(an_loop *loop)
 			loop->step_hook(loop->step_hook_arg);
 	}
 	loop->budget = left;
-	an__order_put_back(loop);
 }
 
 static void run_ready(an_loop *loop)
@@ -249,7 +248,7 @@ static void run_turn_hooks(an_loop *loop)
 
 static bool work_pending(const an_loop *loop)
 {
-	return loop->ready.first || !an__list_empty(&loop->calls.soon) ||
+	return an__any_ready(loop) || !an__list_empty(&loop->calls.soon) ||
 	       !an__list_empty(&loop->turn_hooks);
 }
 

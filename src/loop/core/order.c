@@ -1,9 +1,8 @@
 /* A seeded loop's order: which of the ready tasks runs next is drawn by lot. L1.
  *
- * Within a turn the lot is drawn from `drawn`, into which the ready queue is emptied
- * before each draw; what is left of it at the end of the turn goes back to the queue, so
- * that nobody else has to know of it. Every ready task has the same chance at each draw,
- * and so none is passed over for ever.
+ * The lot is drawn from `drawn`, into which the ready queue is emptied before each draw:
+ * a ready task is in either of the two. Each has the same chance at each draw, and so
+ * none is passed over for ever.
  *
  * The numbers are splitmix64's: the same on every machine.
  */
@@ -66,13 +65,4 @@ an_task *an__order_take(an_loop *loop)
 	task = o->drawn[i];
 	o->drawn[i] = o->drawn[--o->count];
 	return task;
-}
-
-void an__order_put_back(an_loop *loop)
-{
-	struct an__order *o = &loop->order;
-
-	for (size_t i = 0; i < o->count; i++)
-		an__ready_push(&loop->ready, o->drawn[i]);
-	o->count = 0;
 }

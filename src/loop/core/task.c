@@ -339,7 +339,7 @@ void an__tasks_give_up(an_loop *loop)
 		an__timer_disarm(&task->timer);
 	}
 	loop->task_count = 0;
-	loop->ready = (struct an__ready_queue){ NULL, &loop->ready.first };
+	an__ready_clear(loop);
 	for (i = loop->tasks.next; i != &loop->tasks; i = i->next) {
 		an_task *task = an__container(i, an_task, all);
 

@@ -73,7 +73,7 @@ void an__tick_arm(an_loop *loop)
 {
 	an_duration next;
 
-	if (loop->ready.first || !an__list_empty(&loop->calls.soon)) {
+	if (an__any_ready(loop) || !an__list_empty(&loop->calls.soon)) {
 		set(loop, 1);
 		loop->tick_at = AN__TICK_SOON;
 		return;

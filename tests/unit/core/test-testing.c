@@ -81,7 +81,7 @@ static void an_order_is_the_same_everywhere(void **state)
 
 	(void)state;
 	write_with_seed(1, order);
-	assert_string_equal(order, "ffdfggecfdgfdgbcddbgbaheaacabcabhhhhecee");
+	assert_string_equal(order, "ffdfggecfdgfdgbhcbbabdaedeebeagaahhccchh");
 }
 
 static void without_a_seed_the_first_is_first(void **state)
@@ -565,6 +565,7 @@ static int drops_it_when_cancelled(void *arg)
 static int starts_the_race(void *arg)
 {
 	(void)arg;
+	an_queue_done(&baton); /* of a run that was stuck */
 	an_queue_init(&baton, 1);
 	an_group_begin(&runners);
 	CHECK_EQUAL(an_group_spawn(&runners, passes_it_on, NULL), 0);
