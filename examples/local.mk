@@ -45,3 +45,22 @@ EXTRA_DIST += %D%/README.md %D%/demo.sh %D%/notes/page.html
 noinst_PROGRAMS += examples/http_echo
 examples_http_echo_SOURCES = %D%/http_echo.c
 examples_http_echo_LDADD = libasyncnet.la
+
+# The tours: two programs, a file for each chapter.
+noinst_PROGRAMS += examples/tour_core examples/tour_sync
+examples_tour_core_SOURCES = \
+	%D%/tour.c \
+	%D%/tour.h \
+	%D%/tour_core.c \
+	%D%/tour_core_blocking.c \
+	%D%/tour_core_limits.c \
+	%D%/tour_core_tasks.c \
+	%D%/tour_core_together.c
+examples_tour_core_LDADD = libasyncnet.la
+examples_tour_sync_SOURCES = \
+	%D%/tour.c \
+	%D%/tour.h \
+	%D%/tour_sync.c \
+	%D%/tour_sync_pool.c \
+	%D%/tour_sync_queue.c
+examples_tour_sync_LDADD = libasyncnet.la

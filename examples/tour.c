@@ -1,0 +1,147 @@
+/* What the two tours share; see tour.h. Nothing here has to be read to follow them. */
+#include "tour.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool virtual_clock;
+static an_duration
+	began; /* the section, on its loop's clock; AN_FOREVER: at its first line */
+
+/* ---- lines ------------------------------------------------------------------------- */
+
+void tour_say(const char *format, ...)
+{
+	va_list args;
+
+	if (an_loop_current()) {
+		if (began == AN_FOREVER)
+			began = an_now();
+		printf("%5lld ms  ", (long long)((an_now() - began + AN_MILLISECOND / 2) /
+						 AN_MILLISECOND));
+	} else {
+		printf("%10s", "");
+	}
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	putchar('\n');
+}
+
+const char *tour_code(int code)
+{
+	return code < 0 ? an_error_name(code) : "success";
+}
+
+static void print_report(void *arg, an_log_level level, const char *text, size_t len)
+{
+	(void)arg, (void)level, (void)len;
+	tour_say("reported: %s", text);
+}
+
+void tour_hear_reports(bool on)
+{
+	an_trace_set_hooks(on ? &(an_trace_hooks){ .message = print_report } : NULL);
+}
+
+/* ---- work -------------------------------------------------------------------------- */
+
+int tour_work(void *arg)
+{
+	const struct tour_work *work = arg;
+	int r;
+
+	tour_say("%s begins", work->name);
+	r = an_sleep(work->takes);
+	if (r) {
+		tour_say("%s is cancelled", work->name);
+		return r;
+	}
+	if (work->result < 0)
+		tour_say("%s fails: %s", work->name, an_error_name(work->result));
+	else
+		tour_say("%s ends: %d", work->name, work->result);
+	return work->result;
+}
+
+int tour_spawn(struct tour_work *works, size_t count, an_task **ret_tasks)
+{
+	for (size_t i = 0; i < count; i++) {
+		int r = an_spawn(tour_work, &works[i],
+				 &(an_task_opts){ .name = works[i].name }, &ret_tasks[i]);
+
+		if (r) {
+			tour_end(ret_tasks, i);
+			return r;
+		}
+	}
+	return 0;
+}
+
+/* Other than an_join(), an_wait_for() waits for the end even when this task is cancelled,
+ * too: what the tasks work on may lie on the caller's stack. */
+void tour_end(an_task **tasks, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		an_cancel(tasks[i]);
+	for (size_t i = 0; i < count; i++)
+		an_ignore(an_wait_for(tasks[i], AN_FOREVER, NULL));
+}
+
+/* ---- sections ---------------------------------------------------------------------- */
+
+const an_loop_opts *tour_loop_opts(void)
+{
+	static an_loop_opts opts;
+
+	began = AN_FOREVER;
+	opts.virtual_clock = virtual_clock;
+	return &opts;
+}
+
+static int run_section(void *arg)
+{
+	const struct tour_section *section = arg;
+
+	began = an_now();
+	return section->task(NULL);
+}
+
+static int show_section(const struct tour_section *section)
+{
+	int r;
+
+	printf("\n-- %s\n", section->heading);
+	if (section->by_hand)
+		r = section->by_hand();
+	else
+		r = an_run(run_section, (void *)section, tour_loop_opts());
+	if (r < 0)
+		printf("** this section failed: %s\n", an_strerror(r));
+	fflush(stdout);
+	return r;
+}
+
+int tour_main(int argc, char **argv, const struct tour_chapter *chapters)
+{
+	int failed = 0;
+
+	virtual_clock = argc == 2 && !strcmp(argv[1], "--virtual");
+	if (argc > 2 || (argc == 2 && !virtual_clock)) {
+		fprintf(stderr, "usage: %s [--virtual]\n", argv[0]);
+		return 2;
+	}
+	for (; chapters->heading; chapters++) {
+		printf("\n== %s ==\n", chapters->heading);
+		for (const struct tour_section *s = chapters->sections; s->heading; s++) {
+			int r = show_section(s);
+
+			if (r == -ECANCELED) /* by Ctrl-C */
+				return 130;
+			failed |= r < 0;
+		}
+	}
+	return failed;
+}
