@@ -1,5 +1,5 @@
 /* The tour's third chapter: several tasks at once. All of them, in the order in which
- * they were given; the first that ends; each as it ends; tasks beside queues and timers. */
+ * they were given; the first that ends; each as it ends; tasks beside queues, timers. */
 #include "tour.h"
 
 #include <errno.h>
