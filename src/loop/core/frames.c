@@ -10,6 +10,12 @@
 
 #include <stdint.h>
 #include <unwind.h>
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
+#else
+#define VALGRIND_MAKE_MEM_UNDEFINED(at, size) ((void)(at), (void)(size))
+#define VALGRIND_MAKE_MEM_NOACCESS(at, size) ((void)(at), (void)(size))
+#endif
 
 /* These run on stacks that sanitizers were not told of. */
 #ifdef AN__STACK_ASAN
@@ -90,6 +96,7 @@ static void cut_start(an__frames *f)
 
 /* What the unwinder of libgcc takes is less than half of this. */
 #define ROOM 8192
+#define RED_ZONE 128
 
 bool an__unwind_parked(const an__ctx *ctx, const void *low, const void *high,
 		       an__frames *ret)
@@ -97,12 +104,16 @@ bool an__unwind_parked(const an__ctx *ctx, const void *low, const void *high,
 	struct walk walk = {
 		.frames = ret, .from = ctx->pc, .low = ctx->sp, .high = high
 	};
+	char *room = (char *)ctx->sp - ROOM;
 
 	ret->count = 0;
 	ret->more = false;
-	if ((const char *)ctx->sp < (const char *)low + ROOM || ctx->sp > high)
+	if (room < (const char *)low || ctx->sp > high)
 		return false;
+	/* valgrind does not see that memory is taken in the same moment as the stack. */
+	VALGRIND_MAKE_MEM_UNDEFINED(room, ROOM - RED_ZONE);
 	an__ctx_visit(ctx, go, &walk);
+	VALGRIND_MAKE_MEM_NOACCESS(room, ROOM - RED_ZONE);
 	cut_start(ret);
 	return true;
 }

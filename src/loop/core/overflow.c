@@ -15,6 +15,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#else
+#define VALGRIND_STACK_REGISTER(low, high) 0
+#define VALGRIND_STACK_DEREGISTER(id) ((void)(id))
+#endif
 
 /* Above the signal frame: what `describe` and a former handler may need. */
 #define HANDLER_STACK ((size_t)32 << 10)
@@ -33,6 +39,7 @@ static struct on_signal {
 SIGNAL_SAFE_TLS size_t (*describe_fault)(const void *address, char *buf, size_t cap);
 SIGNAL_SAFE_TLS void *own_stack; /* NULL: the thread had one */
 SIGNAL_SAFE_TLS size_t own_size;
+SIGNAL_SAFE_TLS unsigned valgrind_id; /* a handler may switch stacks to look at tasks */
 
 static void say(const char *text, size_t length)
 {
@@ -106,6 +113,7 @@ static int give_alternate_stack(void)
 		return r;
 	}
 	own_stack = p;
+	valgrind_id = VALGRIND_STACK_REGISTER(p, (char *)p + own_size);
 	return 0;
 }
 
@@ -118,6 +126,7 @@ static void take_alternate_stack(void)
 	/* Someone else's by now? Then it is not ours to take off. */
 	if (sigaltstack(NULL, &st) == 0 && st.ss_sp == own_stack)
 		sigaltstack(&off, NULL);
+	VALGRIND_STACK_DEREGISTER(valgrind_id);
 	munmap(own_stack, own_size);
 	own_stack = NULL;
 }
