@@ -23,7 +23,7 @@ static int gets_an_item(void *arg)
 /* asyncio semantics 2: a cancellation between the completion of what is awaited and the
  * task's next step. asyncio raises, and the result stays in the future; here the grant
  * holds, and the next suspending call tells of the cancellation. */
-TASK_TEST(what_was_granted_before_the_cancellation_is_had)
+TASK_TEST_IN_ORDER(what_was_granted_before_the_cancellation_is_had)
 {
 	an_queue queue;
 	an_task *task;
@@ -53,7 +53,7 @@ static int returns_arg(void *arg)
 }
 
 /* asyncio semantics 2, for a join. */
-TASK_TEST(a_join_that_was_granted_consumes_the_handle)
+TASK_TEST_IN_ORDER(a_join_that_was_granted_consumes_the_handle)
 {
 	an_task *task, *joiner;
 	int result;
@@ -174,7 +174,7 @@ static int returns_without_having_met_it(void *arg)
 
 /* asyncio semantics 5: a task that returns with an undelivered request counts as
  * cancelled in asyncio, and its result is lost; here it keeps it. */
-TASK_TEST(a_result_is_kept_whatever_was_asked_meanwhile)
+TASK_TEST_IN_ORDER(a_result_is_kept_whatever_was_asked_meanwhile)
 {
 	an_task *task;
 	int result;
@@ -196,7 +196,7 @@ static int swallows(void *arg)
 }
 
 /* asyncio semantics 5. */
-TASK_TEST(who_swallows_a_cancellation_is_not_cancelled)
+TASK_TEST_IN_ORDER(who_swallows_a_cancellation_is_not_cancelled)
 {
 	an_task *task;
 	int result;
@@ -304,7 +304,7 @@ static int is_cancelled_under_a_limit(void *arg)
 
 /* asyncio semantics 11: a cancellation from outside stays one under a limit; what is over
  * is refused, and its struct can be begun anew. */
-TASK_TEST(an_outside_cancellation_is_not_taken_for_an_expiry)
+TASK_TEST_IN_ORDER(an_outside_cancellation_is_not_taken_for_an_expiry)
 {
 	an_task *task;
 	int result;
@@ -357,7 +357,7 @@ static int spawn_as(an_group *group, const char *name, an_task_fn fn, int arg)
 }
 
 /* asyncio semantics 12: all errors but cancellations, the body's included. */
-TASK_TEST(a_group_collects_every_error)
+TASK_TEST_IN_ORDER(a_group_collects_every_error)
 {
 	an_group_error errors[8];
 	an_group group;
@@ -382,7 +382,7 @@ TASK_TEST(a_group_collects_every_error)
 }
 
 /* asyncio semantics 12. */
-TASK_TEST(more_errors_than_there_is_room_for_are_counted)
+TASK_TEST_IN_ORDER(more_errors_than_there_is_room_for_are_counted)
 {
 	an_group_error errors[3] = { { .code = 1 }, { .code = 1 }, { .code = 1 } };
 	an_group group;
@@ -425,7 +425,7 @@ static int owns_a_failing_group(void *arg)
 
 /* asyncio semantics 12 and 13: errors are kept when the group is cancelled from outside,
  * cancelling() stays 1, and the next wait is cancelled. */
-TASK_TEST(errors_are_kept_when_the_owner_is_cancelled)
+TASK_TEST_IN_ORDER(errors_are_kept_when_the_owner_is_cancelled)
 {
 	an_task *task;
 	int result;
@@ -440,7 +440,7 @@ TASK_TEST(errors_are_kept_when_the_owner_is_cancelled)
 }
 
 /* asyncio semantics 13: an inner and an outer group that both fail. */
-TASK_TEST(nested_groups_may_both_fail)
+TASK_TEST_IN_ORDER(nested_groups_may_both_fail)
 {
 	an_group outer, inner;
 	int r;

@@ -62,7 +62,7 @@ TASK_TEST(callbacks_are_called_in_order_before_the_joiner)
 	return 0;
 }
 
-TASK_TEST(a_callback_for_an_ended_task_is_called_at_once)
+TASK_TEST_IN_ORDER(a_callback_for_an_ended_task_is_called_at_once)
 {
 	an_task *task;
 
@@ -189,7 +189,7 @@ TASK_TEST(a_result_can_be_looked_at_without_a_join)
 	return 0;
 }
 
-TASK_TEST(cancelled_is_who_was_asked_and_gave_in)
+TASK_TEST_IN_ORDER(cancelled_is_who_was_asked_and_gave_in)
 {
 	an_task *asked, *by_itself, *gave_a_value;
 

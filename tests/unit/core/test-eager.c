@@ -39,7 +39,7 @@ static int notes_and_ends(void *arg)
 }
 
 /* asyncio semantics 1: an eager task runs to its first block; nobody comes in between. */
-TASK_TEST(an_eager_child_runs_up_to_its_first_wait)
+TASK_TEST_IN_ORDER(an_eager_child_runs_up_to_its_first_wait)
 {
 	an_task *lazy, *child;
 
