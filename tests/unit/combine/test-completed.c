@@ -155,6 +155,7 @@ TASK_TEST_IN_ORDER(those_who_wait_are_served_in_their_order)
 	for (int i = 0; i < 4; i++) {
 		t[i] = (struct taker){ .c = &c };
 		CHECK_EQUAL(an_spawn(takes_one, &t[i], NULL, &takers[i]), 0);
+		CHECK_EQUAL(an_testing_settle(), 0);
 	}
 	CHECK_EQUAL(join_workers(takers, 4), 0);
 	CHECK_EQUAL(t[0].value, 1);
@@ -176,7 +177,7 @@ TASK_TEST_IN_ORDER(the_end_wakes_who_waits)
 	CHECK_EQUAL(an_completed_begin(&c, &task, 1), 0);
 	t = (struct taker){ .c = &c };
 	CHECK_EQUAL(an_spawn(takes_one, &t, NULL, &taker), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	an_completed_end(&c);
 	CHECK_EQUAL(an_join(taker, NULL), 0);
 	CHECK_EQUAL(t.result, AN_ERR_EOF);
@@ -289,7 +290,7 @@ TASK_TEST_IN_ORDER(the_handles_are_held_until_they_are_returned)
 
 	CHECK_EQUAL(spawn_workers(workers, 2, tasks), 0);
 	CHECK_EQUAL(an_spawn(joins, tasks[1], NULL, &joiner), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	CHECK_EQUAL(an_completed_begin(&c, tasks, 2), -EBUSY);
 	CHECK_EQUAL(an_completed_next(&c, &task), AN_ERR_MISUSE);
 	an_completed_end(&c);

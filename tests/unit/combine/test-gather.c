@@ -131,7 +131,7 @@ TASK_TEST_IN_ORDER(tasks_that_have_ended_already_need_no_wait)
 	int results[3];
 
 	CHECK_EQUAL(spawn_workers(workers, 3, tasks), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	CHECK_EQUAL(an_gather(tasks, 3, false, NULL), -EIO);
 	CHECK_EQUAL(an_gather(tasks, 3, true, results), 0);
 	CHECK_EQUAL(results[0], 1);
@@ -176,7 +176,7 @@ static int cancels_the_children(bool return_errors)
 
 	CHECK_EQUAL(spawn_workers(workers, 4, g.tasks), 0);
 	CHECK_EQUAL(an_spawn(gathers, &g, NULL, &gatherer), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	an_cancel(gatherer);
 	CHECK_EQUAL(an_join(gatherer, &r), 0);
 	CHECK_EQUAL(r, -ECANCELED);
@@ -228,7 +228,7 @@ TASK_TEST(a_cancelled_child_is_no_cancelled_gather)
 
 	CHECK_EQUAL(spawn_workers(workers, 2, g.tasks), 0);
 	CHECK_EQUAL(an_spawn(gathers, &g, NULL, &gatherer), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	an_cancel(g.tasks[1]);
 	CHECK_EQUAL(an_join(gatherer, NULL), 0);
 	CHECK_EQUAL(g.result, -ECANCELED);
@@ -297,7 +297,7 @@ TASK_TEST_IN_ORDER(a_cancellation_goes_down_a_long_chain)
 	CHECK_EQUAL(an_spawn(works, &worker, NULL, &tasks[0]), 0);
 	for (size_t i = 1; i < COUNT(tasks); i++)
 		CHECK_EQUAL(an_spawn(gathers_one, &tasks[i - 1], NULL, &tasks[i]), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	an_cancel(tasks[COUNT(tasks) - 1]);
 	for (size_t i = COUNT(tasks); i--;) {
 		CHECK_EQUAL(an_join(tasks[i], &r), 0);
@@ -371,7 +371,7 @@ TASK_TEST_IN_ORDER(what_is_joined_elsewhere_cannot_be_gathered)
 
 	CHECK_EQUAL(spawn_workers(workers, 2, tasks), 0);
 	CHECK_EQUAL(an_spawn(joins, tasks[1], NULL, &joiner), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	CHECK_EQUAL(an_gather(tasks, 2, false, NULL), -EBUSY);
 	CHECK_EQUAL(an_join(joiner, NULL), 0);
 	CHECK_EQUAL(an_gather(tasks, 1, false, NULL), 0);
@@ -386,7 +386,7 @@ TASK_TEST_IN_ORDER(what_is_being_gathered_cannot_be_joined_or_detached)
 
 	CHECK_EQUAL(spawn_workers(&worker, 1, g.tasks), 0);
 	CHECK_EQUAL(an_spawn(gathers, &g, NULL, &gatherer), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	CHECK_EQUAL(an_join(g.tasks[0], NULL), -EBUSY);
 	CHECK_EQUAL(an_gather(g.tasks, 1, false, NULL), -EBUSY);
 	CHECK(!an_detach(g.tasks[0]));

@@ -32,7 +32,7 @@ static int start(struct selector *s, an_task **ret_task)
 {
 	s->index = s->result = 12345;
 	CHECK_EQUAL(an_spawn(selects, s, NULL, ret_task), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	CHECK(!an_done(*ret_task));
 	return 0;
 }
@@ -94,7 +94,7 @@ TASK_TEST(every_kind_can_happen_at_once)
 	an_event_init(&event);
 	an_event_set(&event);
 	CHECK_EQUAL(spawn_workers(&worker, 1, &task), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	CHECK_EQUAL(an_select(&(an_select_case)AN_ON_DONE(task), 1, &result), 0);
 	CHECK_EQUAL(result, 0); /* the end of the task, not its result */
 	CHECK_EQUAL(an_select(&(an_select_case)AN_ON_EVENT(&event), 1, &result), 0);
@@ -206,9 +206,10 @@ TASK_TEST_IN_ORDER(it_stands_in_line_like_anybody_else)
 	an_queue_init(&q, 4);
 	s.cases[0] = (an_select_case)AN_ON_GET(&q, &s.items[0]);
 	CHECK_EQUAL(an_spawn(gets, &q, NULL, &before), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	CHECK_EQUAL(start(&s, &task), 0);
 	CHECK_EQUAL(an_spawn(gets, &q, NULL, &behind), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	for (intptr_t i = 1; i <= 3; i++)
 		CHECK_EQUAL(an_queue_tryput(&q, number(i)), 0);
 	CHECK_EQUAL(an_join(before, &r), 0);
@@ -279,7 +280,7 @@ TASK_TEST(a_task_may_be_joined_while_it_is_selected)
 
 	CHECK_EQUAL(spawn_workers(&worker, 1, &task), 0);
 	CHECK_EQUAL(an_spawn(joins, task, NULL, &joiner), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	CHECK_EQUAL(an_select(&(an_select_case)AN_ON_DONE(task), 1, NULL), 0);
 	CHECK_EQUAL(an_join(joiner, NULL), 0);
 	CHECK_EQUAL(an_loop_task_count(an_loop_current()), 1);
@@ -634,15 +635,14 @@ TASK_TEST_IN_ORDER(a_grant_beats_a_cancellation)
 TASK_TEST_IN_ORDER(the_end_of_a_task_beats_a_cancellation)
 {
 	struct selector s = { .count = 1 };
-	struct worker worker = { .yields = 2 };
+	struct worker worker = { .takes = 10 };
 	an_task *task, *inner;
 
 	CHECK_EQUAL(spawn_workers(&worker, 1, &inner), 0);
 	s.cases[0] = (an_select_case)AN_ON_DONE(inner);
 	CHECK_EQUAL(start(&s, &task), 0);
-	while (!worker.finished)
-		CHECK_EQUAL(an_yield(), 0);
-	CHECK(!an_done(task));
+	CHECK_EQUAL(an_sleep(10), 0);
+	CHECK(worker.finished && !an_done(task));
 	an_cancel(task);
 	CHECK_EQUAL(an_join(task, NULL), 0);
 	CHECK_EQUAL(s.index, 0);
@@ -765,7 +765,7 @@ TASK_TEST_IN_ORDER(a_wakers_code_is_not_taken_for_a_cancellation)
 		an_task *task;
 
 		CHECK_EQUAL(an_spawn(waits_for_many, &m, NULL, &task), 0);
-		CHECK_EQUAL(an_yield(), 0);
+		CHECK_EQUAL(an_testing_settle(), 0);
 		CHECK(an__wake(m.lines[2].first, codes[i]));
 		for (int k = 0; k < 3; k++) {
 			CHECK(an__waiters_empty(&m.lines[k]));
@@ -798,11 +798,11 @@ TASK_TEST_IN_ORDER(a_cancelled_wait_for_many_can_be_followed_by_another)
 	int r;
 
 	CHECK_EQUAL(an_spawn(waits_twice, &m, NULL, &task), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	an_cancel(task);
 	for (int i = 0; i < 3; i++)
 		CHECK(an__waiters_empty(&m.lines[i]));
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	CHECK_EQUAL(an__wake_all(&m.lines[1], 0), 1);
 	CHECK_EQUAL(an_join(task, &r), 0);
 	CHECK_EQUAL(r, 1);

@@ -82,7 +82,7 @@ TASK_TEST(a_cancelled_task_is_no_first_exception)
 	an_duration began = an_now();
 
 	CHECK_EQUAL(spawn_three(workers, tasks, 0, 0), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	an_cancel(tasks[1]);
 	CHECK_EQUAL(an_wait(tasks, 3, AN_FIRST_EXCEPTION, AN_FOREVER), 3);
 	CHECK_EQUAL(an_now() - began, 30);
@@ -336,7 +336,7 @@ TASK_TEST(wait_for_waits_for_the_cleanup)
 	CHECK_EQUAL(an_now() - began, 70);
 	CHECK(worker.finished);
 	CHECK_EQUAL(result, 77);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	return 0;
 }
 
@@ -375,7 +375,7 @@ TASK_TEST(the_value_wins_when_both_are_due_at_once)
 	int result;
 
 	CHECK_EQUAL(an_spawn(works, &worker, NULL, &task), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	CHECK_EQUAL(an_wait_for(task, 20, &result), 0);
 	CHECK_EQUAL(result, 9);
 	CHECK(!worker.cancelled);
@@ -476,7 +476,7 @@ TASK_TEST_IN_ORDER(with_no_time_left_a_result_is_returned)
 	int result;
 
 	CHECK_EQUAL(spawn_workers(workers, 2, tasks), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	CHECK_EQUAL(an_wait_for(tasks[0], 0, &result), 0);
 	CHECK_EQUAL(result, 6);
 	CHECK_EQUAL(an_wait_for(tasks[1], -5, &result), 0);
@@ -505,7 +505,7 @@ TASK_TEST(a_task_that_others_cancelled_has_ended_by_itself)
 	int result;
 
 	CHECK_EQUAL(spawn_workers(&worker, 1, &task), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	an_cancel(task);
 	CHECK_EQUAL(an_wait_for(task, 20, &result), 0);
 	CHECK_EQUAL(result, -ECANCELED);
@@ -520,7 +520,7 @@ TASK_TEST_IN_ORDER(a_cancelled_caller_gets_a_result_that_is_there)
 	int result;
 
 	CHECK_EQUAL(spawn_workers(workers, 2, tasks), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	an_timeout_begin(&over, 0);
 	CHECK_EQUAL(an_wait_for(tasks[0], AN_FOREVER, &result), 0);
 	CHECK_EQUAL(result, 6);
@@ -538,7 +538,7 @@ TASK_TEST_IN_ORDER(what_is_waited_for_cannot_be_joined)
 
 	CHECK_EQUAL(spawn_workers(&worker, 1, &inner), 0);
 	CHECK_EQUAL(an_spawn(waits_for_one, &w, NULL, &task), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	CHECK_EQUAL(an_join(inner, NULL), -EBUSY);
 	CHECK_EQUAL(an_wait_for(inner, AN_FOREVER, NULL), -EBUSY);
 	CHECK_EQUAL(an_join(task, NULL), 0);
