@@ -15,6 +15,7 @@
 #include <asyncnet/net.h>
 #include <asyncnet/offload.h>
 #include <asyncnet/pg.h>
+#include <asyncnet/process.h>
 #include <asyncnet/signal.h>
 #include <asyncnet/stream.h>
 #include <asyncnet/sync.h>

@@ -12,6 +12,7 @@ asyncnetinclude_HEADERS += \
 	%D%/net.h \
 	%D%/offload.h \
 	%D%/pg.h \
+	%D%/process.h \
 	%D%/signal.h \
 	%D%/stream.h \
 	%D%/sync.h \

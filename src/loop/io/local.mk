@@ -7,6 +7,12 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/listener.c \
 	%D%/offload.c \
 	%D%/path.c \
+	%D%/pipe.c \
+	%D%/process-communicate.c \
+	%D%/process-private.h \
+	%D%/process-spawn.c \
+	%D%/process-start.c \
+	%D%/process.c \
 	%D%/signal.c \
 	%D%/socket.c \
 	%D%/socket.h \

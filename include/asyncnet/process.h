@@ -1,0 +1,181 @@
+/* Pipes, the standard streams, and child processes.
+ *
+ *	static const char *const argv[] = { "git", "rev-parse", "HEAD", NULL };
+ *	an_process_status status;
+ *	an_process *git;
+ *	int r = an_process_spawn(
+ *		argv, &(an_process_opts){ .out = { AN_PROCESS_PIPE } }, &git);
+ *
+ *	if (r < 0)
+ *		return r;
+ *	r = an_process_communicate(git, NULL, 0, &status);
+ *	if (r == 0 && status.code == 0)
+ *		use(an_process_output(git, STDOUT_FILENO, &len), len);
+ *	an_process_close(git);
+ *
+ * A child gets nothing by accident: of the descriptors only 0, 1, 2 and those passed on
+ * purpose; no signal is blocked, and all have their default action, but for SIGHUP,
+ * SIGINT and SIGQUIT, which stay ignored where they are (nohup(1), jobs in the
+ * background). The library waits for its own children one by one, by their pidfds: it
+ * neither handles SIGCHLD nor takes the status of anybody else's child, and a signal
+ * never hits a process that got an old number. As soon as a child ends it is reaped.
+ */
+#ifndef ASYNCNET_PROCESS_H
+#define ASYNCNET_PROCESS_H
+
+#include <asyncnet/api.h>
+#include <asyncnet/stream.h>
+#include <asyncnet/time.h>
+
+AN_BEGIN_DECLS
+
+/* ---- pipes ------------------------------------------------------------------------- */
+
+/* Makes a pipe: what is written to one stream is read from the other. Both are the
+ * caller's to close, each by itself; the reader sees the end when the writer was closed.
+ * `opts` is for both. Never suspends.
+ * Returns 0; -EMFILE, -ENFILE; -ENOMEM; AN_ERR_NO_TASK outside a loop. */
+AN_API int an_pipe(const an_stream_opts *opts, an_stream **ret_reader,
+		   an_stream **ret_writer);
+
+/* ---- child processes --------------------------------------------------------------- */
+
+/* A child of this loop; opaque. */
+typedef struct an_process an_process;
+
+/* What becomes of the child's descriptor 0, 1 or 2. */
+typedef enum an_process_redirect {
+	AN_PROCESS_INHERIT, /* the parent's */
+	AN_PROCESS_NULL,    /* /dev/null */
+	AN_PROCESS_PIPE,    /* a pipe, of which the other end is an_process_stream() */
+	AN_PROCESS_FD,	    /* `fd`, borrowed for the call */
+	AN_PROCESS_STDOUT,  /* for stderr: wherever stdout goes */
+} an_process_redirect;
+
+/* Written as { AN_PROCESS_PIPE } or { AN_PROCESS_FD, fd }. */
+typedef struct an_process_io {
+	an_process_redirect to;
+	int fd;
+} an_process_io;
+
+/* Of an_process_spawn() and an_process_shell(); borrowed for the call. */
+typedef struct an_process_opts {
+	an_process_io in, out, err;
+	/* Where it runs; NULL: here. Relative names of programs, and in PATH, are looked
+	 * for from there. */
+	const char *directory;
+	/* "NAME=value" each, up to a NULL. `env` is the whole environment; NULL: the
+	 * parent's. Those in `env_add` are added or take the place of others; "NAME"
+	 * alone is taken out. */
+	const char *const *env, *const *env_add;
+	/* Descriptors above 2 that the child gets under the same numbers. */
+	const int *pass_fds;
+	size_t pass_count;
+	/* Makes it the leader of a process group of its own, or of a session, which has
+	 * no terminal: signals sent here then go to the whole group, so that a shell does
+	 * not leave behind what it has started. A Ctrl-C at the terminal does not reach
+	 * another group. */
+	bool new_group, new_session;
+	/* From SIGTERM to SIGKILL in an_process_close(); 0: 5 s, ample to write a file
+	 * and remove a lock; negative: SIGKILL at once. */
+	an_duration grace;
+	/* How long an_process_communicate() still reads when the child has ended, but
+	 * another process has its outputs open; 0: until that closes them. */
+	an_duration linger;
+	/* Bytes of each output that an_process_communicate() keeps; 0: 16 MiB, much for
+	 * a message and little for a machine. */
+	size_t output_limit;
+	an_stream_opts stream;
+} an_process_opts;
+
+/* How a child has ended. */
+typedef struct an_process_status {
+	int code;   /* 0 to 255; -1: by a signal */
+	int signal; /* 0: none */
+} an_process_status;
+
+/* Starts a program. `argv` ends with NULL; argv[0] names the program, which is looked for
+ * in PATH (the child's, if its environment says another) unless there is a '/' in it. No
+ * shell is involved. Suspends while a worker thread starts it; once that has begun, a
+ * cancellation comes too late, and is seen at the next suspending call.
+ * Returns 0 and a process that the caller closes; what the start failed with, in the
+ * child as well: -ENOENT, -EACCES, -ENOEXEC, -E2BIG, -ENOTDIR; -EBADF for a descriptor
+ * that is not open; -EMFILE, -ENFILE; -EAGAIN when there may be no more processes or
+ * threads; -EINVAL without a program, or for options that cannot be; -ENOMEM;
+ * -ECANCELED; AN_ERR_NO_TASK. */
+AN_API AN_SUSPENDS int an_process_spawn(const char *const argv[],
+					const an_process_opts *opts, an_process **ret);
+
+/* Has /bin/sh run a command, with all that a shell makes of `command`: never put what
+ * others have sent into it; pass it by env_add, and write "$NAME". Otherwise as above;
+ * what the shell does not find shows in its status, 127. */
+AN_API AN_SUSPENDS int an_process_shell(const char *command, const an_process_opts *opts,
+					an_process **ret);
+
+/* Ends it all, and never suspends: closes the streams, sends SIGTERM and, after the
+ * grace, SIGKILL; the loop reaps the child in the background, and the loop's end waits
+ * for that. Of a process group the others get SIGKILL when the leader ends. A child that
+ * has ended is just forgotten. Tasks that wait for it get AN_ERR_CLOSED. A process that
+ * its owner has not closed when the loop ends is closed there, and the handle is invalid.
+ * Accepts NULL, returns NULL. */
+AN_API an_process *an_process_close(an_process *p);
+
+/* Waits for the child's end. Suspends. May be called by several tasks and again and
+ * again; cancelled, it leaves the child alone. A child whose output nobody reads may
+ * never end: an_process_communicate() reads it. *ret_status may be NULL.
+ * Returns 0; -ECANCELED; AN_ERR_CLOSED when the process was closed meanwhile; -ECHILD
+ * when the child has ended, but the program ignores SIGCHLD or has waited for it by
+ * itself, so that nobody knows how; AN_ERR_NO_TASK. */
+AN_API AN_SUSPENDS int an_process_wait(an_process *p, an_process_status *ret_status);
+
+/* The same without waiting. Never suspends. Returns 0; -EAGAIN while it runs;
+ * -ECHILD. */
+AN_API int an_process_poll(const an_process *p, an_process_status *ret_status);
+
+/* Sends a signal to the child, or to its process group if it has one of its own. Never
+ * suspends. Returns 0; -ESRCH when it has ended; -EINVAL; -EPERM. */
+AN_API int an_process_signal(an_process *p, int signal);
+
+/* The same with SIGTERM, which asks it to end. */
+AN_API int an_process_terminate(an_process *p);
+
+/* The same with SIGKILL, which ends it. */
+AN_API int an_process_kill(an_process *p);
+
+/* The child's number: for messages, not for kill(2). Never suspends. */
+AN_API pid_t an_process_pid(const an_process *p);
+
+/* The parent's end of a pipe: STDIN_FILENO to write to, STDOUT_FILENO and STDERR_FILENO
+ * to read from. Borrowed until it is closed here or the process is. NULL when that is no
+ * pipe, or closed. Never suspends. */
+AN_API an_stream *an_process_stream(const an_process *p, int fd);
+
+/* Closes that end: the child sees the end of its input (an_stream_drain() before, to have
+ * all arrive), or gets SIGPIPE at its next output. No effect without a pipe. Never
+ * suspends. */
+AN_API void an_process_stream_close(an_process *p, int fd);
+
+/* Writes `input` to the child, closes its stdin, reads stdout and stderr, all at once,
+ * and waits for its end; each of the three as far as it is a pipe. Suspends. What is read
+ * is kept (an_process_output()). A child that does not want all of its input is no error.
+ *
+ * Nothing is lost when the call is cancelled: what was read is there, and a second call
+ * with the same input goes on where the first one stopped. The child is left alone.
+ *
+ * Returns 0 and how it has ended (may be NULL); -ECANCELED; AN_ERR_LIMIT when an output
+ * is longer than the limit: that many bytes are kept, the rest is in the stream or the
+ * pipe; -EBUSY while another task is in this call; -ECHILD and AN_ERR_CLOSED as
+ * an_process_wait(), with all outputs kept in the former case; -EIO and other errors of
+ * the streams; -ENOMEM; AN_ERR_NO_TASK. */
+AN_API AN_SUSPENDS int an_process_communicate(an_process *p, const void *input,
+					      size_t len, an_process_status *ret_status);
+
+/* What an_process_communicate() has read so far from STDOUT_FILENO or STDERR_FILENO, with
+ * a zero behind it that *ret_len (may be NULL) does not count; "" when that is nothing.
+ * Borrowed until the next an_process_communicate() or the close. Never NULL, never
+ * suspends. */
+AN_API const char *an_process_output(const an_process *p, int fd, size_t *ret_len);
+
+AN_END_DECLS
+
+#endif

@@ -1,0 +1,290 @@
+/* What a child is started with: names, environment, pipes. L3.
+ *
+ * Everything that takes memory or may suspend happens here, on the loop's thread; a
+ * worker then starts the child (process-start.c). That is not left behind by a
+ * cancellation, so what it is given may lie on the task's stack, and a child that was
+ * started has an owner.
+ */
+#include "config.h"
+
+#include "loop/base/alloc.h"
+#include "loop/io/process-private.h"
+
+#include <asyncnet/offload.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SHELL "/bin/sh"
+#define NO_PATH "/bin:/usr/bin" /* what confstr(3) would say */
+
+/* ---- the environment --------------------------------------------------------------- */
+
+static size_t count_of(const char *const *list)
+{
+	size_t n = 0;
+
+	while (list && list[n])
+		n++;
+	return n;
+}
+
+/* Whether both are of one variable; either may be a mere name. */
+static bool same_name(const char *a, const char *b)
+{
+	size_t length = strcspn(a, "=");
+
+	return length == strcspn(b, "=") && memcmp(a, b, length) == 0;
+}
+
+/* The last in the list. */
+static const char *find(const char *const *list, size_t count, const char *name)
+{
+	while (count--)
+		if (same_name(list[count], name))
+			return list[count];
+	return NULL;
+}
+
+/* *ret_made is to be freed, and NULL when the environment is one that was there. */
+static int make_environment(const an_process_opts *opts, const char *const **ret,
+			    const char ***ret_made)
+{
+	const char *const *env = opts->env ? opts->env : (const char *const *)environ;
+	const char *const *add = opts->env_add;
+	size_t n = 0, old = count_of(env), new = count_of(add);
+	const char **made;
+
+	*ret = env;
+	if (!new)
+		return 0;
+	made = an__reallocarray(NULL, old + new + 1, sizeof *made);
+	if (!made)
+		return -ENOMEM;
+	for (size_t i = 0; i < old; i++)
+		if (!find(add, new, env[i]))
+			made[n++] = env[i];
+	for (size_t i = 0; i < new; i++)
+		if (strchr(add[i], '=') && find(add, new, add[i]) == add[i])
+			made[n++] = add[i];
+	made[n] = NULL;
+	*ret = *ret_made = made;
+	return 0;
+}
+
+/* ---- the names of a program -------------------------------------------------------- */
+
+static const char *search_path(const char *const *env)
+{
+	const char *path = find(env, count_of(env), "PATH");
+
+	return path ? path + strlen("PATH=") : NO_PATH;
+}
+
+/* Each folder of `path` with the program in it, in one piece of memory: the list, and the
+ * names behind it. An empty folder is the one where the child runs. */
+static char **names_in(const char *path, const char *program)
+{
+	size_t folders = 1, length = strlen(program), n = 0;
+	char **names, *at;
+
+	for (const char *c = path; *c; c++)
+		folders += *c == ':';
+	names = an__malloc((folders + 1) * sizeof *names + strlen(path) + 1 +
+			   folders * (length + 2));
+	if (!names)
+		return NULL;
+	at = (char *)(names + folders + 1);
+	for (;;) {
+		size_t folder = strcspn(path, ":");
+
+		names[n++] = at;
+		at = mempcpy(at, path, folder);
+		if (folder)
+			*at++ = '/';
+		at = mempcpy(at, program, length + 1);
+		if (!path[folder])
+			break;
+		path += folder + 1;
+	}
+	names[n] = NULL;
+	return names;
+}
+
+/* One with a '/' is that name alone: a path without folders in it. */
+static char **make_names(const char *program, const char *const *env)
+{
+	return names_in(strchr(program, '/') ? "" : search_path(env), program);
+}
+
+/* ---- redirections ------------------------------------------------------------------ */
+
+static bool valid(const an_process_opts *opts)
+{
+	const an_process_io *io[] = { &opts->in, &opts->out, &opts->err };
+
+	for (int i = 0; i < 3; i++) {
+		if ((unsigned)io[i]->to > AN_PROCESS_STDOUT)
+			return false;
+		if (io[i]->to == AN_PROCESS_FD && io[i]->fd < 0)
+			return false;
+		if (io[i]->to == AN_PROCESS_STDOUT && i != STDERR_FILENO)
+			return false;
+	}
+	for (size_t i = 0; i < opts->pass_count; i++)
+		if (opts->pass_fds[i] <= STDERR_FILENO)
+			return false;
+	return true;
+}
+
+/* The child's end is left in *ret_fd. */
+static int make_pipe(an_process *p, int which, const an_stream_opts *opts, int *ret_fd)
+{
+	int fds[2], r, mine = which == STDIN_FILENO;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	r = an_stream_new(fds[mine], opts, &p->streams[which]);
+	if (r < 0) {
+		close(fds[0]);
+		close(fds[1]);
+		return r;
+	}
+	*ret_fd = fds[!mine];
+	return 0;
+}
+
+static int redirect(an_process *p, int which, const an_process_io *io,
+		    const an_stream_opts *opts, int *ret_fd)
+{
+	switch (io->to) {
+	case AN_PROCESS_INHERIT:
+		*ret_fd = AN__START_INHERIT;
+		return 0;
+	case AN_PROCESS_NULL:
+		*ret_fd = AN__START_NULL;
+		return 0;
+	case AN_PROCESS_PIPE:
+		return make_pipe(p, which, opts, ret_fd);
+	case AN_PROCESS_FD:
+		*ret_fd = io->fd;
+		return 0;
+	case AN_PROCESS_STDOUT:
+		*ret_fd = AN__START_STDOUT;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* On failure, too, the child's ends that were made are in fds. */
+static int redirect_all(an_process *p, const an_process_opts *opts, int fds[3])
+{
+	const an_process_io *io[] = { &opts->in, &opts->out, &opts->err };
+	int r = 0;
+
+	for (int i = 0; i < 3; i++)
+		fds[i] = AN__START_INHERIT;
+	for (int i = 0; r == 0 && i < 3; i++)
+		r = redirect(p, i, io[i], &opts->stream, &fds[i]);
+	return r;
+}
+
+static void close_child_ends(const an_process *p, const int fds[3])
+{
+	for (int i = 0; i < 3; i++)
+		if (p->streams[i] && fds[i] >= 0)
+			close(fds[i]);
+}
+
+/* ---- the call ---------------------------------------------------------------------- */
+
+static int run_start(void *arg)
+{
+	an__start_child(arg);
+	return 0;
+}
+
+/* The pipes are there; *start has the rest. */
+static int launch(an_process *p, an__start *start)
+{
+	int r = an_offload(run_start, start, NULL);
+
+	if (r == 0)
+		r = start->error;
+	return r < 0 ? r : an__process_adopt(p, start);
+}
+
+static int with_pipes(const an_process_opts *opts, an__start *start, an_process **ret)
+{
+	an_process *p = an__process_new(an_loop_current());
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	p->own_group = opts->new_group || opts->new_session;
+	p->grace = opts->grace;
+	p->linger = opts->linger;
+	p->output_limit = opts->output_limit;
+	r = redirect_all(p, opts, start->fds);
+	if (r == 0)
+		r = launch(p, start);
+	close_child_ends(p, start->fds);
+	if (r < 0)
+		an__process_discard(p);
+	else
+		*ret = p;
+	return r;
+}
+
+static int spawn(const char *const argv[], const an_process_opts *opts, an_process **ret)
+{
+	const char *const *env;
+	const char **made = NULL;
+	char **names = NULL;
+	int r = make_environment(opts, &env, &made);
+
+	if (r == 0) {
+		names = make_names(argv[0], env);
+		r = names ? an__processes_ready(an_loop_current()) : -ENOMEM;
+	}
+	if (r == 0) {
+		an__start start = { .names = names,
+				    .argv = (char *const *)argv,
+				    .envp = (char *const *)env,
+				    .directory = opts->directory,
+				    .pass_fds = opts->pass_fds,
+				    .pass_count = opts->pass_count,
+				    .new_group = opts->new_group,
+				    .new_session = opts->new_session };
+
+		r = with_pipes(opts, &start, ret);
+	}
+	free(names);
+	free(made);
+	return r;
+}
+
+int an_process_spawn(const char *const argv[], const an_process_opts *opts,
+		     an_process **ret)
+{
+	static const an_process_opts defaults;
+	int r = an__wait_check();
+
+	if (r < 0)
+		return r;
+	if (!opts)
+		opts = &defaults;
+	if (!argv || !argv[0] || !argv[0][0] || !valid(opts))
+		return -EINVAL;
+	return spawn(argv, opts, ret);
+}
+
+int an_process_shell(const char *command, const an_process_opts *opts, an_process **ret)
+{
+	const char *const argv[] = { SHELL, "-c", command, NULL };
+
+	return an_process_spawn(argv, opts, ret);
+}

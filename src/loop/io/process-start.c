@@ -1,0 +1,348 @@
+/* The start of a child: vfork() on a worker thread, and what the child does up to its
+ * exec(). L3.
+ *
+ * vfork() copies no page tables, however large the parent is, and stops only the thread
+ * that calls it: the loop runs on. Until its exec() the child runs in the parent's
+ * memory, on that thread's stack, so it may do what a signal handler may do and no more.
+ * Descriptors, signal actions and the folder are its own already.
+ *
+ * What fails in the child is written to a pipe that exec() closes. Where vfork() is only
+ * a fork() (valgrind, ThreadSanitizer, qemu) the parent has to wait for that; otherwise
+ * it must not, since another thread's child may hold the pipe, too, for as long as it
+ * pleases: the parent returns from vfork() when all is said.
+ */
+#include "config.h"
+
+#include "loop/base/alloc.h"
+#include "loop/io/process-private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC (1u << 2)
+#endif
+
+#define STDIO_COUNT 3
+
+/* ---- in the child ------------------------------------------------------------------ */
+
+/* What exec() would keep: ignored signals. A signal that comes before the exec() must not
+ * run a handler of the parent's. Returns 0 or errno, as all of these do. */
+static int reset_signals(void)
+{
+	struct sigaction action;
+	sigset_t none;
+
+	for (int n = 1; n < NSIG; n++) {
+		if (sigaction(n, NULL, &action) || action.sa_handler == SIG_DFL)
+			continue;
+		if (action.sa_handler == SIG_IGN &&
+		    (n == SIGHUP || n == SIGINT || n == SIGQUIT))
+			continue;
+		action = (struct sigaction){ .sa_handler = SIG_DFL };
+		sigaction(n, &action, NULL);
+	}
+	sigemptyset(&none);
+	return sigprocmask(SIG_SETMASK, &none, NULL) ? errno : 0;
+}
+
+/* A source that lies where another one is to go has to move. */
+static int move_up(int *fd)
+{
+	if (*fd < 0 || *fd >= STDIO_COUNT)
+		return 0;
+	*fd = fcntl(*fd, F_DUPFD_CLOEXEC, STDIO_COUNT);
+	return *fd < 0 ? errno : 0;
+}
+
+static int place_stdio(const an__start *s)
+{
+	int from[STDIO_COUNT], error = 0;
+
+	for (int to = 0; to < STDIO_COUNT; to++) {
+		from[to] = s->fds[to];
+		if (from[to] == AN__START_NULL) {
+			from[to] = open("/dev/null", O_RDWR | O_CLOEXEC);
+			if (from[to] < 0)
+				return errno;
+		}
+		if (from[to] != to)
+			error = move_up(&from[to]);
+		if (error)
+			return error;
+	}
+	for (int to = 0; to < STDIO_COUNT; to++) {
+		int fd = from[to] == AN__START_STDOUT ? STDOUT_FILENO : from[to];
+
+		if (fd == AN__START_INHERIT)
+			fd = to;
+		/* Of what the parent has not got, the child has nothing. */
+		if (fd == to && fcntl(fd, F_SETFD, 0) < 0 &&
+		    from[to] != AN__START_INHERIT)
+			return errno;
+		if (fd != to && dup2(fd, to) < 0)
+			return errno;
+	}
+	return 0;
+}
+
+/* Of a folder with a record for each descriptor, without any memory. */
+struct entry {
+	uint64_t inode;
+	int64_t offset;
+	unsigned short length;
+	unsigned char type;
+	char name[];
+};
+
+static bool seal_listed(void)
+{
+	int folder = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_Alignas(struct entry) char buf[1024];
+	long n;
+
+	if (folder < 0)
+		return false;
+	while ((n = syscall(SYS_getdents64, folder, buf, sizeof buf)) > 0) {
+		for (long at = 0; at < n;) {
+			const struct entry *e = (const void *)(buf + at);
+			int fd = 0;
+
+			for (const char *c = e->name; *c >= '0' && *c <= '9'; c++)
+				fd = fd * 10 + (*c - '0');
+			if (fd >= STDIO_COUNT)
+				fcntl(fd, F_SETFD, FD_CLOEXEC);
+			at += e->length;
+		}
+	}
+	close(folder);
+	return n == 0;
+}
+
+/* All others are closed by the exec(), be they marked by their makers or not. */
+static int seal(const an__start *s)
+{
+	struct rlimit limit;
+
+	if (syscall(SYS_close_range, STDIO_COUNT, ~0u, CLOSE_RANGE_CLOEXEC) &&
+	    !seal_listed()) {
+		if (getrlimit(RLIMIT_NOFILE, &limit))
+			return errno;
+		for (int fd = STDIO_COUNT; (rlim_t)fd < limit.rlim_cur; fd++)
+			fcntl(fd, F_SETFD, FD_CLOEXEC);
+	}
+	for (size_t i = 0; i < s->pass_count; i++)
+		if (fcntl(s->pass_fds[i], F_SETFD, 0) < 0)
+			return errno;
+	return 0;
+}
+
+/* A program that may not be run does not hide one further down PATH, but is the reason
+ * when there is none. */
+static int run_program(const an__start *s)
+{
+	int error = ENOENT;
+
+	for (char *const *name = s->names; *name; name++) {
+		execve(*name, s->argv, s->envp);
+		if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
+			return errno;
+		if (errno == EACCES || !s->names[1])
+			error = errno;
+	}
+	return error;
+}
+
+static int become(const an__start *s)
+{
+	int error = 0;
+
+	if (s->new_session ? setsid() < 0 : s->new_group && setpgid(0, 0) < 0)
+		return errno;
+	if (s->directory && chdir(s->directory) < 0)
+		return errno;
+	error = place_stdio(s);
+	if (!error)
+		error = seal(s);
+	if (!error)
+		error = reset_signals();
+	return error ? error : run_program(s);
+}
+
+static __attribute__((noreturn, noinline)) void in_child(an__start *s)
+{
+	int error;
+
+	s->borrowed = true;
+	error = become(s);
+	while (write(s->report[1], &error, sizeof error) < 0 && errno == EINTR)
+		;
+	_exit(127);
+}
+
+/* ---- in the parent ----------------------------------------------------------------- */
+
+/* Above the descriptors that the child replaces. */
+static int make_report(int report[2])
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	for (int i = 0; i < 2; i++) {
+		report[i] = fds[i];
+		if (fds[i] >= STDIO_COUNT)
+			continue;
+		report[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, STDIO_COUNT);
+		close(fds[i]);
+	}
+	if (report[0] >= 0 && report[1] >= 0)
+		return 0;
+	for (int i = 0; i < 2; i++)
+		if (report[i] >= 0)
+			close(report[i]);
+	return -EMFILE;
+}
+
+/* 0, or the negative of what the child has said. */
+static int read_report(const an__start *s)
+{
+	struct pollfd p = { .fd = s->report[0], .events = POLLIN };
+	int error;
+
+	while (!s->borrowed && poll(&p, 1, -1) < 0 && errno == EINTR)
+		;
+	return read(s->report[0], &error, sizeof error) == sizeof error ? -error : 0;
+}
+
+static void reap(pid_t pid)
+{
+	siginfo_t info;
+
+	while (waitid(P_PID, (id_t)pid, &info, WEXITED) < 0 && errno == EINTR)
+		;
+}
+
+/* Returns in the parent alone. */
+static __attribute__((noinline)) pid_t divide(an__start *s)
+{
+	pid_t pid = vfork();
+
+	if (pid == 0)
+		in_child(s);
+	return pid;
+}
+
+static int start(an__start *s)
+{
+	int r = make_report(s->report);
+
+	if (r < 0)
+		return r;
+	s->pid = divide(s);
+	r = s->pid < 0 ? -errno : 0;
+	close(s->report[1]);
+	if (r == 0) {
+		r = read_report(s);
+		if (r < 0)
+			reap(s->pid);
+	}
+	close(s->report[0]);
+	return r;
+}
+
+/* ---- how the loop hears of the child's end ----------------------------------------- */
+
+static int open_pidfd(pid_t pid)
+{
+#ifdef SYS_pidfd_open
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+#else
+	(void)pid;
+	errno = ENOSYS;
+	return -1;
+#endif
+}
+
+int (*an__pidfd_open)(pid_t pid) = open_pidfd;
+
+struct watcher {
+	pid_t pid;
+	int pipe;
+};
+
+static void *watch(void *arg)
+{
+	struct watcher w = *(struct watcher *)arg;
+	siginfo_t info;
+
+	free(arg);
+	/* Left a zombie, for the loop to reap: until then its number is nobody else's. */
+	while (waitid(P_PID, (id_t)w.pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+		;
+	close(w.pipe);
+	return NULL;
+}
+
+/* Without pidfds (Linux before 5.3, and some sandboxes): a thread for the child, which
+ * closes a pipe at its end. Not one of the pool's, which has few, and a child may live
+ * for long. Returns the descriptor or an error. */
+static int start_watcher(pid_t pid)
+{
+	struct watcher *w = an__malloc(sizeof *w);
+	pthread_t thread;
+	int fds[2], r;
+
+	if (!w)
+		return -ENOMEM;
+	if (pipe2(fds, O_CLOEXEC) < 0) {
+		r = -errno;
+		free(w);
+		return r;
+	}
+	*w = (struct watcher){ pid, fds[1] };
+	r = pthread_create(&thread, NULL, watch, w);
+	if (r) {
+		close(fds[0]);
+		close(fds[1]);
+		free(w);
+		return -r;
+	}
+	pthread_detach(thread);
+	return fds[0];
+}
+
+static int watch_child(an__start *s)
+{
+	s->watch = an__pidfd_open(s->pid);
+	s->pidfd = s->watch >= 0;
+	if (s->pidfd)
+		return 0;
+	if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+		return -errno;
+	s->watch = start_watcher(s->pid);
+	return s->watch < 0 ? s->watch : 0;
+}
+
+void an__start_child(an__start *s)
+{
+	s->error = start(s);
+	if (s->error < 0)
+		return;
+	s->error = watch_child(s);
+	if (s->error < 0) {
+		kill(s->pid, SIGKILL);
+		reap(s->pid);
+	}
+}
