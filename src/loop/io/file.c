@@ -1,21 +1,20 @@
-/* Files on the offload pool. L3.
+/* Files on the offload pool: opening, closing, and what has an offset of its own. L3.
  *
  * A call is a record on the task's stack that a worker fills in: it is waited for to
  * the end once it has begun, so that neither the record nor the caller's buffer can be
  * gone. Reads try the page cache first (RWF_NOWAIT): 0.5 instead of 9 microseconds.
- *
- * Invariant: `calls` are under way on the file; the last of them frees a file that was
- * closed meanwhile. `error` is the first failure of a write or sync, and stays.
  */
 #include "config.h"
 
 #include <asyncnet/error.h>
-#include <asyncnet/file.h>
 #include <asyncnet/offload.h>
 #include <asyncnet/task.h>
 
 #include "loop/base/alloc.h"
+#include "loop/core/trace.h"
 #include "loop/core/wait.h"
+#include "loop/io/file-private.h"
+#include "loop/io/offload.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -30,17 +29,6 @@
 /* read(2) and write(2) transfer less than 2 GiB at once. */
 #define PIECE_MAX ((size_t)1 << 30)
 
-#define OWN_POSITION ((off_t)-1)
-
-struct an_file {
-	int fd;
-	unsigned calls;
-	bool closed;	 /* by the owner; freed by the last call */
-	bool sequential; /* a call that moves the position is under way */
-	int error;
-	size_t burst;
-};
-
 /* ---- a call on a file ------------------------------------------------------------ */
 
 struct file_call {
@@ -48,22 +36,20 @@ struct file_call {
 	char *buf;
 	size_t len, done;
 	off_t offset;
+	bool once; /* what one read gives will do */
 	bool begun;
 	struct stat stat;
 };
 
-/* Around every public call. The result passes through. */
-static void enter(an_file *f)
+void an__file_enter(an_file *f)
 {
 	f->calls++;
 }
 
-static ssize_t leave(an_file *f, ssize_t r)
+ssize_t an__file_leave(an_file *f, ssize_t r)
 {
-	if (--f->calls == 0 && f->closed) {
-		close(f->fd);
-		free(f);
-	}
+	if (--f->calls == 0 && f->closed)
+		an__file_destroy(f);
 	return r;
 }
 
@@ -71,9 +57,9 @@ an_file *an_file_close(an_file *f)
 {
 	if (!f)
 		return NULL;
-	enter(f);
+	an__file_enter(f);
 	f->closed = true;
-	leave(f, 0);
+	an__file_leave(f, 0);
 	return NULL;
 }
 
@@ -91,25 +77,6 @@ static int writing_call(an_file *f, int (*fn)(void *arg), struct file_call *c)
 	if (r < 0 && c->begun && !f->error)
 		f->error = r;
 	return r;
-}
-
-static int begin_sequential(an_file *f)
-{
-	int r = an__wait_check();
-
-	if (r < 0)
-		return r;
-	if (f->sequential)
-		return -EBUSY;
-	enter(f);
-	f->sequential = true;
-	return 0;
-}
-
-static ssize_t end_sequential(an_file *f, ssize_t r)
-{
-	f->sequential = false;
-	return leave(f, r);
 }
 
 /* ---- reading --------------------------------------------------------------------- */
@@ -139,6 +106,8 @@ static int do_read(void *arg)
 		if (n == 0)
 			break;
 		c->done += (size_t)n;
+		if (c->once)
+			break;
 	}
 	return 0;
 }
@@ -148,23 +117,27 @@ static int do_read(void *arg)
 static bool read_cached(an_file *f, struct file_call *c)
 {
 	struct iovec iov = { c->buf, piece(c) };
-	ssize_t n = preadv2(f->fd, &iov, 1, c->offset, RWF_NOWAIT);
+	ssize_t n;
 
-	if (n < 0)
+	if (f->uncached)
 		return false;
+	n = preadv2(f->fd, &iov, 1, c->offset, RWF_NOWAIT);
+	if (n < 0) {
+		f->uncached = errno == EOPNOTSUPP || errno == ENOSYS;
+		return false;
+	}
 	c->done = (size_t)n;
 	f->burst += (size_t)n;
-	return c->done == c->len;
+	return c->done == c->len || (c->once && n > 0);
 }
 
-static ssize_t read_at(an_file *f, void *buf, size_t cap, off_t offset)
+static ssize_t read_at(an_file *f, struct file_call *c)
 {
-	struct file_call c = { .buf = buf, .len = cap, .offset = offset };
 	int r = an__wait_check();
 
 	if (r < 0)
 		return r;
-	if (cap > SSIZE_MAX)
+	if (c->len > SSIZE_MAX)
 		return -EINVAL;
 	if (f->burst >= BURST) {
 		f->burst = 0;
@@ -172,29 +145,31 @@ static ssize_t read_at(an_file *f, void *buf, size_t cap, off_t offset)
 		if (r < 0)
 			return r;
 	}
-	if (cap == 0 || read_cached(f, &c))
-		return (ssize_t)c.done;
+	if (c->len == 0 || read_cached(f, c))
+		return (ssize_t)c->done;
 	f->burst = 0;
-	r = call(f, do_read, &c);
+	r = call(f, do_read, c);
 	/* What the cache gave counts, whatever became of the rest. */
-	return c.done ? (ssize_t)c.done : r;
+	return c->done ? (ssize_t)c->done : r;
 }
 
 ssize_t an_file_pread(an_file *f, void *buf, size_t cap, off_t offset)
 {
+	struct file_call c = { .buf = buf, .len = cap, .offset = offset };
+
 	if (offset < 0)
 		return -EINVAL;
-	enter(f);
-	return leave(f, read_at(f, buf, cap, offset));
+	an__file_enter(f);
+	return an__file_leave(f, read_at(f, &c));
 }
 
-ssize_t an_file_read(an_file *f, void *buf, size_t cap)
+ssize_t an__file_read(an_file *f, void *buf, size_t cap, bool once)
 {
-	int r = begin_sequential(f);
+	struct file_call c = {
+		.buf = buf, .len = cap, .offset = OWN_POSITION, .once = once
+	};
 
-	if (r < 0)
-		return r;
-	return end_sequential(f, read_at(f, buf, cap, OWN_POSITION));
+	return read_at(f, &c);
 }
 
 /* ---- writing --------------------------------------------------------------------- */
@@ -212,36 +187,31 @@ static int do_write(void *arg)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
-			return -errno;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
 		c->done += (size_t)n;
 	}
 	return 0;
 }
 
-static int write_at(an_file *f, const void *data, size_t len, off_t offset)
+int an_file_pwrite(an_file *f, const void *data, size_t len, off_t offset)
 {
 	/* The worker does not write to it. */
 	struct file_call c = { .buf = (char *)data, .len = len, .offset = offset };
 
-	return writing_call(f, do_write, &c);
-}
-
-int an_file_pwrite(an_file *f, const void *data, size_t len, off_t offset)
-{
 	if (offset < 0)
 		return -EINVAL;
-	enter(f);
-	return (int)leave(f, write_at(f, data, len, offset));
+	an__file_enter(f);
+	return (int)an__file_leave(f, writing_call(f, do_write, &c));
 }
 
-int an_file_write(an_file *f, const void *data, size_t len)
+int an__file_write(an_file *f, const void *data, size_t len, size_t *ret_done)
 {
-	int r = begin_sequential(f);
+	struct file_call c = { .buf = (char *)data, .len = len, .offset = OWN_POSITION };
+	int r = writing_call(f, do_write, &c);
 
-	if (r < 0)
-		return r;
-	return (int)end_sequential(f, write_at(f, data, len, OWN_POSITION));
+	*ret_done = c.done;
+	return r;
 }
 
 static int do_truncate(void *arg)
@@ -255,8 +225,8 @@ int an_file_truncate(an_file *f, off_t size)
 {
 	struct file_call c = { .offset = size };
 
-	enter(f);
-	return (int)leave(f, call(f, do_truncate, &c));
+	an__file_enter(f);
+	return (int)an__file_leave(f, call(f, do_truncate, &c));
 }
 
 static int do_allocate(void *arg)
@@ -271,8 +241,8 @@ int an_file_allocate(an_file *f, off_t size)
 {
 	struct file_call c = { .offset = size };
 
-	enter(f);
-	return (int)leave(f, call(f, do_allocate, &c));
+	an__file_enter(f);
+	return (int)an__file_leave(f, call(f, do_allocate, &c));
 }
 
 static int do_sync(void *arg)
@@ -286,14 +256,14 @@ static int do_sync(void *arg)
 int an_file_sync(an_file *f)
 {
 	struct file_call c = { 0 };
-	int r = an__wait_check();
+	int r;
 
-	if (r < 0)
-		return r;
-	if (f->error)
-		return f->error;
-	enter(f);
-	return (int)leave(f, writing_call(f, do_sync, &c));
+	an__file_enter(f);
+	/* What the buffer has goes first; it also tells of an error that was before. */
+	r = an_file_flush(f);
+	if (r == 0)
+		r = writing_call(f, do_sync, &c);
+	return (int)an__file_leave(f, r);
 }
 
 static int do_stat(void *arg)
@@ -308,8 +278,8 @@ int an_file_stat(an_file *f, struct stat *ret)
 	struct file_call c = { 0 };
 	int r;
 
-	enter(f);
-	r = (int)leave(f, call(f, do_stat, &c));
+	an__file_enter(f);
+	r = (int)an__file_leave(f, call(f, do_stat, &c));
 	if (r == 0)
 		*ret = c.stat;
 	return r;
@@ -318,6 +288,46 @@ int an_file_stat(an_file *f, struct stat *ret)
 int an_file_fd(const an_file *f)
 {
 	return f->fd;
+}
+
+int an_file_clear_error(an_file *f)
+{
+	int r = f->error;
+
+	f->error = 0;
+	return r;
+}
+
+/* ---- the end of a file ----------------------------------------------------------- */
+
+/* On a worker, or on the loop's thread if there is none: nobody waits. */
+static int do_destroy(void *arg)
+{
+	an_file *f = arg;
+	struct file_call rest = { .fd = f->fd,
+				  .buf = f->out.data + f->out.start,
+				  .len = f->out.len,
+				  .offset = OWN_POSITION };
+	int r = f->error ? f->error : do_write(&rest);
+
+	if (r < 0)
+		an__trace_message(AN_LOG_ERROR,
+				  "a file was closed with %zu bytes not written: %s",
+				  rest.len - rest.done, an_strerror(r));
+	close(f->fd);
+	free(f->in.data);
+	free(f->out.data);
+	free(f);
+	return 0;
+}
+
+void an__file_destroy(an_file *f)
+{
+	if (f->out.len && !f->error && an__offload_detached(do_destroy, f) == 0)
+		return;
+	if (!f->out.len)
+		f->error = 0;
+	do_destroy(f);
 }
 
 /* ---- opening --------------------------------------------------------------------- */

@@ -3,9 +3,12 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/connect.c \
 	%D%/dns.c \
 	%D%/dns.h \
+	%D%/file-position.c \
+	%D%/file-private.h \
 	%D%/file.c \
 	%D%/listener.c \
 	%D%/offload.c \
+	%D%/offload.h \
 	%D%/path.c \
 	%D%/pipe.c \
 	%D%/process-communicate.c \

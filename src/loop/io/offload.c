@@ -21,6 +21,7 @@
 #include "loop/base/alloc.h"
 #include "loop/core/loop.h"
 #include "loop/core/wait.h"
+#include "loop/io/offload.h"
 #include "loop/io/workers.h"
 
 #include <errno.h>
@@ -227,5 +228,34 @@ int an_offload(int (*fn)(void *arg), void *arg, void (*dispose)(void *arg))
 
 	if (not_run && dispose)
 		dispose(arg);
+	return r;
+}
+
+int an__offload_detached(int (*fn)(void *arg), void *arg)
+{
+	an_loop *loop = an_loop_current();
+	struct pool *p = loop ? pool_of(loop) : NULL;
+	struct call *c;
+	int r;
+
+	if (!p)
+		return loop ? -ENOMEM : AN_ERR_NO_TASK;
+	if (an_semaphore_tryacquire(&p->room) < 0)
+		return -EAGAIN;
+	c = an__malloc(sizeof *c);
+	if (!c) {
+		an_semaphore_release(&p->room);
+		return -ENOMEM;
+	}
+	*c = (struct call){
+		.work.run = run, .delivery.fn = deliver, .pool = p, .fn = fn, .arg = arg
+	};
+	an__list_init(&c->work.node);
+	an__loop_hold(loop);
+	r = an__workers_submit(&p->workers, &c->work);
+	if (r < 0) {
+		give_back(p);
+		free(c);
+	}
 	return r;
 }
