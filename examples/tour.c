@@ -73,21 +73,11 @@ int tour_spawn(struct tour_work *works, size_t count, an_task **ret_tasks)
 				 &(an_task_opts){ .name = works[i].name }, &ret_tasks[i]);
 
 		if (r) {
-			tour_end(ret_tasks, i);
+			an_ignore(an_cancel_all(ret_tasks, i));
 			return r;
 		}
 	}
 	return 0;
-}
-
-/* Other than an_join(), an_wait_for() waits for the end even when this task is cancelled,
- * too: what the tasks work on may lie on the caller's stack. */
-void tour_end(an_task **tasks, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		an_cancel(tasks[i]);
-	for (size_t i = 0; i < count; i++)
-		an_ignore(an_wait_for(tasks[i], AN_FOREVER, NULL));
 }
 
 /* ---- sections ---------------------------------------------------------------------- */

@@ -50,9 +50,6 @@ int tour_work(void *work);
 /* Spawns a task of that name for each of `count` works. */
 int tour_spawn(struct tour_work *works, size_t count, an_task **ret_tasks);
 
-/* Cancels tasks that nobody needs any more, and waits until they have really ended. */
-void tour_end(an_task **tasks, size_t count);
-
 /* Prints what the library complains of as lines of the tour, until it is called with
  * false; normally that goes to stderr. */
 void tour_hear_reports(bool on);

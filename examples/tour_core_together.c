@@ -43,7 +43,7 @@ static int gather_in_order(void *arg)
 		return r;
 	r = an_gather(tasks, 3, false, results);
 	if (r) {
-		tour_end(tasks, 3);
+		an_ignore(an_cancel_all(tasks, 3));
 		return r;
 	}
 	tour_say("results: %d %d %d", results[0], results[1], results[2]);
@@ -71,7 +71,7 @@ static int gather_fails_at_the_first(void *arg)
 	tour_say("gather: %s; prices done: %s", tour_code(r),
 		 an_done(tasks[2]) ? "yes" : "no");
 	if (r)
-		tour_end(tasks, 3);
+		an_ignore(an_cancel_all(tasks, 3));
 	return r == -ECANCELED ? r : 0;
 }
 
@@ -86,7 +86,7 @@ static int gather_returns_errors(void *arg)
 		return r;
 	r = an_gather(tasks, 3, true, results);
 	if (r) {
-		tour_end(tasks, 3);
+		an_ignore(an_cancel_all(tasks, 3));
 		return r;
 	}
 	for (size_t i = 0; i < 3; i++)
@@ -120,7 +120,7 @@ static int wait_until(an_wait_until until, an_duration limit)
 		tour_say("an_wait() returned %zd", done);
 		say_done_and_pending(tasks, done, 3);
 	}
-	tour_end(tasks, 3);
+	an_ignore(an_cancel_all(tasks, 3));
 	return done < 0 ? (int)done : 0;
 }
 
@@ -148,7 +148,7 @@ static int wait_for_the_first_failure(void *arg)
 	done = an_wait(tasks, 3, AN_FIRST_EXCEPTION, AN_FOREVER);
 	if (done >= 0)
 		say_done_and_pending(tasks, done, 3);
-	tour_end(tasks, 3);
+	an_ignore(an_cancel_all(tasks, 3));
 	return done < 0 ? (int)done : 0;
 }
 
@@ -175,7 +175,7 @@ static int say_each_as_it_ends(an_completed *completed)
 	an_task *task;
 	int result, r;
 
-	while (!(r = an_completed_next(completed, &task))) {
+	while (!(r = an_completed_next(completed, &task, NULL))) {
 		if (an_task_result(task, &result))
 			continue;
 		tour_say("%s ended: %s", an_task_name(task), tour_code(result));
@@ -197,7 +197,7 @@ static int as_completed(void *arg)
 		r = say_each_as_it_ends(&completed);
 		an_completed_end(&completed);
 	}
-	tour_end(tasks, 3);
+	an_ignore(an_cancel_all(tasks, 3));
 	return r;
 }
 
@@ -267,9 +267,9 @@ static int select_among_three(void *arg)
 	r = an_spawn(produce, &feed, NULL, &tasks[1]);
 	if (!r) {
 		r = serve_three(&feed, tasks[0]);
-		tour_end(&tasks[1], 1);
+		an_ignore(an_cancel_all(&tasks[1], 1));
 	}
-	tour_end(&tasks[0], 1);
+	an_ignore(an_cancel_all(&tasks[0], 1));
 	an_queue_done(&feed.items);
 	return r;
 }

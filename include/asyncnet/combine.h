@@ -83,6 +83,13 @@ AN_API AN_SUSPENDS ssize_t an_wait(an_task **tasks, size_t count, an_wait_until 
  * -EDEADLK and -EBUSY as an_join(), and AN_ERR_NO_TASK: the handle is still yours. */
 AN_API AN_SUSPENDS int an_wait_for(an_task *task, an_duration limit, int *ret_result);
 
+/* Cancels tasks and waits until all of them have really ended, for as long as that takes;
+ * also when the caller is cancelled, so that what they work on may lie on its stack. What
+ * one does after a failed an_gather(), or with those that an_wait() did not see end.
+ * Suspends. The handles are consumed, but for those that another task joins. Returns 0;
+ * -ECANCELED when the caller was cancelled, after all have ended likewise. */
+AN_API AN_SUSPENDS int an_cancel_all(an_task *const *tasks, size_t count);
+
 /* ---- as completed ------------------------------------------------------------------ */
 
 /* An iteration over tasks in the order in which they end. Fields are private. */
@@ -101,10 +108,12 @@ AN_API int an_completed_begin(an_completed *c, an_task *const *tasks, size_t cou
 /* Waits for the next to end. Suspends. A limit is an an_timeout around the calls: when it
  * is over, the rest of the tasks run on. A task that was assigned to the call before its
  * cancellation is returned. Several tasks may call it at once: first come, first served.
- * Returns 0 and the task, still its owner's to be joined, which will not wait; AN_ERR_EOF
- * when all have been returned, or the iteration was ended meanwhile; -ECANCELED (none was
+ * Returns 0, the task, still its owner's to be joined, which will not wait, and what it
+ * returned, which counts as looked at (ret_result may be NULL: then not); AN_ERR_EOF when
+ * all have been returned, or the iteration was ended meanwhile; -ECANCELED (none was
  * taken); AN_ERR_MISUSE when it is not open; AN_ERR_NO_TASK. */
-AN_API AN_SUSPENDS int an_completed_next(an_completed *c, an_task **ret_task);
+AN_API AN_SUSPENDS int an_completed_next(an_completed *c, an_task **ret_task,
+					 int *ret_result);
 
 /* Ends it, at any time and as often as you like; the tasks run on. Never suspends. */
 AN_API void an_completed_end(an_completed *c);
@@ -167,13 +176,13 @@ typedef struct an_select_case {
  * A task's end is seen, so that its failure is not reported, if that is the case that
  * happens. Its owner may join or detach the task meanwhile.
  *
- * Returns the index of the case, 0 and more; its code is in *ret_result (may be NULL): 0,
+ * Returns the index of the case, 0 and more; its code is in *ret_code (may be NULL): 0,
  * or AN_ERR_CLOSED for a queue that is closed (and, for a get, empty), or -ENOMEM for a
  * put. Otherwise -ECANCELED (nothing happened); -EINVAL for no case, more than
  * AN_SELECT_MAX, or one of an unknown kind; -EDEADLK when the caller is among the tasks
  * or no case can ever be chosen; AN_ERR_NO_TASK. */
 AN_API AN_SUSPENDS int an_select(const an_select_case *cases, size_t count,
-				 int *ret_result);
+				 int *ret_code);
 
 AN_END_DECLS
 

@@ -47,8 +47,8 @@ enum { AN_ERR_LIST(AN__ERR_VALUE) AN__ERR_LAST = AN_ERR_BASE - 1 - AN__ERR_COUNT
 AN_API const char *an_strerror(int code);
 
 /* The symbolic name of one of the library's own codes ("AN_ERR_EOF") or of a negated
- * errno ("ECANCELED"); "unknown" for what has none. Never suspends; the string is
- * static. */
+ * errno ("ECANCELED"); "success" for 0 and counts; "unknown" for what has none. Never
+ * suspends; the string is static. */
 AN_API const char *an_error_name(int code);
 
 AN_END_DECLS

@@ -156,7 +156,8 @@ AN_API AN_SUSPENDS int an_condition_wait(an_condition *c, an_mutex *m);
 AN_API AN_SUSPENDS int an_condition_wait_for(an_condition *c, an_mutex *m,
 					     bool (*predicate)(void *arg), void *arg);
 
-/* Wakes the first `n` waiters. Never suspends. Returns how many were woken. */
+/* Wakes the first `n` waiters. The mutex need not be held. Never suspends. Returns how
+ * many were woken. */
 AN_API size_t an_condition_notify(an_condition *c, size_t n);
 
 /* Wakes all that wait now. Never suspends. Returns how many were woken. */
@@ -197,7 +198,7 @@ AN_API bool an_barrier_broken(const an_barrier *b);
 
 /* ---- queue ------------------------------------------------------------------------- */
 
-/* As a capacity: no limit. */
+/* As a capacity: no limit, which asyncio writes as maxsize=0. Here 0 is a rendezvous. */
 #define AN_QUEUE_UNBOUNDED SIZE_MAX
 
 /* In which order items come out. Waiting getters and putters are served first come, first

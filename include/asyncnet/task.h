@@ -65,8 +65,9 @@ typedef struct an_task_opts {
 AN_API int an_spawn(an_task_fn fn, void *arg, const an_task_opts *opts, an_task **ret);
 
 /* Waits until `task` has ended. Suspends. Unlike asyncio's await of a task, it leaves the
- * task alone when the caller is cancelled, as an asyncio.shield() would: an_wait_for()
- * and an_gather() (combine.h) pass a cancellation on.
+ * task alone when the caller is cancelled, as an asyncio.shield() would; a task that uses
+ * the caller's stack wants an_wait_for() with AN_FOREVER (combine.h), which passes the
+ * cancellation on and waits for the end, or a group.
  * On 0 the handle is consumed, and *ret_result (may be NULL) is what the task returned,
  * or -ECANCELED if it was cancelled before its first step. On failure the handle is still
  * yours.
@@ -239,7 +240,8 @@ AN_API void an_group_begin(an_group *g);
 
 /* Spawns a child of the group. A child that fails (returns a negative code other than the
  * -ECANCELED of its own cancellation) cancels its siblings and the body, and its code
- * becomes the group's. May be called by any task of the group. Never suspends.
+ * becomes the group's; so it is when the child could not be made. May be called by any
+ * task of the group. Never suspends.
  * Returns 0; -ENOMEM; -ECANCELED when the group is cancelled already; AN_ERR_MISUSE when
  * it is not open, or from another thread. */
 AN_API int an_group_spawn(an_group *g, an_task_fn fn, void *arg);

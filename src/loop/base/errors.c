@@ -44,7 +44,9 @@ const char *an_error_name(int code)
 
 	if (own)
 		return own->name;
-	if (code >= 0 || code < AN_ERR_BASE)
+	if (code >= 0)
+		return "success";
+	if (code < AN_ERR_BASE)
 		return "unknown";
 	name = strerrorname_np(-code);
 	return name ? name : "unknown";

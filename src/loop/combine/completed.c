@@ -94,7 +94,7 @@ static an_task *take_first(struct an__completed *state)
 	return take(one);
 }
 
-int an_completed_next(an_completed *c, an_task **ret_task)
+int an_completed_next(an_completed *c, an_task **ret_task, int *ret_result)
 {
 	struct an__completed *state = c->state;
 	an__waiter w;
@@ -116,7 +116,7 @@ int an_completed_next(an_completed *c, an_task **ret_task)
 	}
 	an__task_unclaim(w.item);
 	*ret_task = w.item;
-	return 0;
+	return ret_result ? an_task_result(w.item, ret_result) : 0;
 }
 
 void an_completed_end(an_completed *c)

@@ -82,14 +82,14 @@ static int happen(const an_select_case *c)
 }
 
 /* Returns the index of the first that can, or -EAGAIN. */
-static int try_cases(const an_select_case *cases, size_t count, int *ret_result)
+static int try_cases(const an_select_case *cases, size_t count, int *ret_code)
 {
 	for (size_t i = 0; i < count; i++) {
 		int r = is_off(&cases[i]) ? -EAGAIN : happen(&cases[i]);
 
 		if (r == -EAGAIN)
 			continue;
-		*ret_result = r;
+		*ret_code = r;
 		return (int)i;
 	}
 	return -EAGAIN;
@@ -148,7 +148,7 @@ static int first_due(const an_select_case *cases, size_t count)
 }
 
 /* None can happen now. */
-static int wait_for_one(const an_select_case *cases, size_t count, int *ret_result)
+static int wait_for_one(const an_select_case *cases, size_t count, int *ret_code)
 {
 	struct slot slots[count];
 	an__waiter *waiters[count];
@@ -167,16 +167,16 @@ static int wait_for_one(const an_select_case *cases, size_t count, int *ret_resu
 	for (size_t i = 0; i < n; i++)
 		an__task_watch_remove(&slots[i].watch);
 	if (r >= 0) {
-		*ret_result = waiters[r]->result;
+		*ret_code = waiters[r]->result;
 		return (int)slots[r].index;
 	}
 	if (r != -ETIMEDOUT)
 		return r;
-	*ret_result = 0;
+	*ret_code = 0;
 	return first_due(cases, count);
 }
 
-int an_select(const an_select_case *cases, size_t count, int *ret_result)
+int an_select(const an_select_case *cases, size_t count, int *ret_code)
 {
 	int r = check_cases(cases, count), result = 0;
 
@@ -187,7 +187,7 @@ int an_select(const an_select_case *cases, size_t count, int *ret_result)
 	r = try_cases(cases, count, &result);
 	if (r == -EAGAIN)
 		r = wait_for_one(cases, count, &result);
-	if (r >= 0 && ret_result)
-		*ret_result = result;
+	if (r >= 0 && ret_code)
+		*ret_code = result;
 	return r;
 }

@@ -7,7 +7,7 @@
 static int next_result(an_completed *c, int *ret_result)
 {
 	an_task *task;
-	int r = an_completed_next(c, &task);
+	int r = an_completed_next(c, &task, NULL);
 
 	if (r < 0)
 		return r;
@@ -35,7 +35,7 @@ TASK_TEST(tasks_are_returned_in_the_order_in_which_they_end)
 		CHECK_EQUAL(result, expected[i]);
 		CHECK_EQUAL(an_now() - began, 10 * (i + 1));
 	}
-	CHECK_EQUAL(an_completed_next(&c, &none), AN_ERR_EOF);
+	CHECK_EQUAL(an_completed_next(&c, &none, NULL), AN_ERR_EOF);
 	CHECK(!none);
 	an_completed_end(&c);
 	CHECK_EQUAL(an_loop_task_count(an_loop_current()), 1);
@@ -68,10 +68,10 @@ TASK_TEST(an_iteration_over_nothing_is_over)
 	an_completed c;
 
 	CHECK_EQUAL(an_completed_begin(&c, NULL, 0), 0);
-	CHECK_EQUAL(an_completed_next(&c, &task), AN_ERR_EOF);
+	CHECK_EQUAL(an_completed_next(&c, &task, NULL), AN_ERR_EOF);
 	an_completed_end(&c);
 	an_completed_end(&c);
-	CHECK_EQUAL(an_completed_next(&c, &task), AN_ERR_MISUSE);
+	CHECK_EQUAL(an_completed_next(&c, &task, NULL), AN_ERR_MISUSE);
 	return 0;
 }
 
@@ -87,7 +87,7 @@ TASK_TEST(a_task_that_is_given_twice_is_returned_once)
 	CHECK_EQUAL(an_completed_begin(&c, tasks, 4), 0);
 	CHECK_EQUAL(next_result(&c, NULL), 0);
 	CHECK_EQUAL(next_result(&c, NULL), 0);
-	CHECK_EQUAL(an_completed_next(&c, &task), AN_ERR_EOF);
+	CHECK_EQUAL(an_completed_next(&c, &task, NULL), AN_ERR_EOF);
 	an_completed_end(&c);
 	return 0;
 }
@@ -109,8 +109,8 @@ TASK_TEST(when_the_time_is_over_the_tasks_run_on)
 	an_timeout_begin(&limit, 20);
 	CHECK_EQUAL(next_result(&c, &result), 0);
 	CHECK_EQUAL(result, 1);
-	r = an_completed_next(&c, &task);
-	CHECK_EQUAL(an_completed_next(&c, &task), -ECANCELED);
+	r = an_completed_next(&c, &task, NULL);
+	CHECK_EQUAL(an_completed_next(&c, &task, NULL), -ECANCELED);
 	CHECK_EQUAL(an_timeout_end(&limit, r), -ETIMEDOUT);
 	/* The iteration can go on, ... */
 	CHECK_EQUAL(next_result(&c, &result), 0);
@@ -241,7 +241,7 @@ static int takes_all(void *arg)
 	int r;
 
 	(void)arg;
-	while ((r = an_completed_next(&torture.c, &task)) == 0) {
+	while ((r = an_completed_next(&torture.c, &task, NULL)) == 0) {
 		int value = -1;
 
 		CHECK_EQUAL(an_task_result(task, &value), 0);
@@ -292,7 +292,7 @@ TASK_TEST_IN_ORDER(the_handles_are_held_until_they_are_returned)
 	CHECK_EQUAL(an_spawn(joins, tasks[1], NULL, &joiner), 0);
 	CHECK_EQUAL(an_testing_settle(), 0);
 	CHECK_EQUAL(an_completed_begin(&c, tasks, 2), -EBUSY);
-	CHECK_EQUAL(an_completed_next(&c, &task), AN_ERR_MISUSE);
+	CHECK_EQUAL(an_completed_next(&c, &task, NULL), AN_ERR_MISUSE);
 	an_completed_end(&c);
 	an_cancel(joiner);
 	CHECK_EQUAL(an_join(joiner, NULL), 0);
