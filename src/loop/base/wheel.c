@@ -8,15 +8,16 @@
  *
  * Invariants: what is on the wheel is after the horizon; the heap has all that is not,
  * and may have some of what is: a slot that was poured. A list of equal deadlines is
- * never overtaken, for a slot is poured or taken down whole. Heads of lists are only
- * valid where `occupied` has a bit.
+ * never overtaken, for a slot is poured or taken down whole. A slot has a list, its bit
+ * and its level's where an insertion has made them, otherwise its head is zero. A list
+ * may be empty: who looks for the first node clears the slots before it.
  */
 #include "config.h"
 
 #include "loop/base/wheel.h"
 
-#define TICK_BITS 20
-#define DIGIT_BITS 6
+#define TICK_BITS AN__WHEEL_TICK_BITS
+#define DIGIT_BITS AN__WHEEL_DIGIT_BITS
 
 /* A first slot of at most so many is poured, so that the first deadline is known. */
 #define FEW 8
@@ -46,44 +47,24 @@ void an__wheel_unreserve(an__wheel *w)
 
 static void clear_slot(an__wheel *w, unsigned level, unsigned slot)
 {
+	w->slots[level * AN__WHEEL_SLOTS + slot] = (an__list){ 0 };
 	w->occupied[level] &= ~(UINT64_C(1) << slot);
 	if (!w->occupied[level])
 		w->levels &= ~(1u << level);
 }
 
-static void hang(an__wheel *w, an__wheel_node *n, int64_t tick)
+static an__list *open_list(an__wheel *w, int64_t tick)
 {
-	unsigned highest = 63 - (unsigned)__builtin_clzll((uint64_t)(tick ^ w->horizon));
-	unsigned level = highest / DIGIT_BITS;
-	unsigned slot = (tick >> (level * DIGIT_BITS)) % AN__WHEEL_SLOTS;
-	an__list *head = &w->slots[level * AN__WHEEL_SLOTS + slot];
+	size_t i = an__wheel_slot(w, tick);
+	size_t level = i / AN__WHEEL_SLOTS, slot = i % AN__WHEEL_SLOTS;
+	an__list *head = &w->slots[i];
 
-	if (!(w->occupied[level] >> slot & 1)) {
+	if (!head->prev) {
 		an__list_init(head);
 		w->occupied[level] |= UINT64_C(1) << slot;
 		w->levels |= 1u << level;
 	}
-	an__list_push(head, &n->link);
-}
-
-static bool is_slot(const an__wheel *w, const an__list *head)
-{
-	return (uintptr_t)head - (uintptr_t)w->slots < sizeof w->slots;
-}
-
-/* Also off a list of its owner's. */
-static void unhang(an__wheel *w, an__wheel_node *n)
-{
-	an__list *next = n->link.next, *prev = n->link.prev;
-
-	if (next == prev && is_slot(w, next)) { /* it was the only one */
-		unsigned i = (unsigned)(next - w->slots);
-
-		clear_slot(w, i / AN__WHEEL_SLOTS, i % AN__WHEEL_SLOTS);
-	}
-	next->prev = prev;
-	prev->next = next;
-	n->link.next = NULL;
+	return head;
 }
 
 static unsigned first_level(const an__wheel *w)
@@ -105,6 +86,19 @@ static int64_t first_tick(const an__wheel *w)
 	return (above << DIGIT_BITS | first_slot(w)) << shift;
 }
 
+static const an__list *first_list(const an__wheel *w)
+{
+	return &w->slots[first_level(w) * AN__WHEEL_SLOTS + first_slot(w)];
+}
+
+/* Whether a slot has any; the first one then does. */
+static bool find_slot(an__wheel *w)
+{
+	while (w->levels && an__list_empty(first_list(w)))
+		clear_slot(w, first_level(w), first_slot(w));
+	return w->levels;
+}
+
 static void put(an__wheel *w, an__wheel_node *n, an_duration deadline)
 {
 	int64_t tick = tick_of(deadline);
@@ -113,18 +107,18 @@ static void put(an__wheel *w, an__wheel_node *n, an_duration deadline)
 		an__heap_set(&w->near, &n->near, deadline);
 	} else {
 		n->near.deadline = deadline;
-		hang(w, n, tick);
+		an__list_push(open_list(w, tick), &n->link);
 	}
 }
 
 /* The nodes of the first slot, in their order, to the heap or to where they belong. */
 static void empty_first_slot(an__wheel *w, bool to_heap)
 {
-	unsigned level = first_level(w), slot = first_slot(w);
-	an__list *head = &w->slots[level * AN__WHEEL_SLOTS + slot], *link, *next;
+	const an__list *head = first_list(w);
+	an__list *link = head->next, *next;
 
-	clear_slot(w, level, slot);
-	for (link = head->next; link != head; link = next) {
+	clear_slot(w, first_level(w), first_slot(w));
+	for (; link != head; link = next) {
 		an__wheel_node *n = an__container(link, an__wheel_node, link);
 
 		next = link->next;
@@ -144,8 +138,7 @@ static void take_down_first_slot(an__wheel *w)
 
 static bool first_slot_has_few(const an__wheel *w)
 {
-	unsigned i = first_level(w) * AN__WHEEL_SLOTS + first_slot(w);
-	const an__list *head = &w->slots[i];
+	const an__list *head = first_list(w);
 	const an__list *link = head->next;
 
 	for (int few = 0; few < FEW && link != head; few++)
@@ -155,21 +148,27 @@ static bool first_slot_has_few(const an__wheel *w)
 
 /* ---- nodes ------------------------------------------------------------------------- */
 
-void an__wheel_set(an__wheel *w, an__wheel_node *n, an_duration deadline)
+void an__wheel_add_slowly(an__wheel *w, an__wheel_node *n, an_duration deadline)
 {
-	if (n->link.next)
-		unhang(w, n);
-	else if (n->near.place && tick_of(deadline) > w->horizon)
-		an__heap_remove(&w->near, &n->near);
+	w->count++;
+	n->link.next = NULL;
 	put(w, n, deadline);
 }
 
-void an__wheel_remove(an__wheel *w, an__wheel_node *n)
+void an__wheel_remove_near(an__wheel *w, an__wheel_node *n)
 {
-	if (n->link.next)
-		unhang(w, n);
-	else
-		an__heap_remove(&w->near, &n->near);
+	w->count -= n->near.place != 0;
+	an__heap_remove(&w->near, &n->near);
+}
+
+void an__wheel_set(an__wheel *w, an__wheel_node *n, an_duration deadline)
+{
+	if (n->near.place && tick_of(deadline) <= w->horizon) {
+		an__heap_set(&w->near, &n->near, deadline);
+	} else {
+		an__wheel_remove(w, n);
+		an__wheel_add(w, n, deadline);
+	}
 }
 
 static an__wheel_node *first_near(an__wheel *w)
@@ -193,9 +192,9 @@ an__wheel_node *an__wheel_due(an__wheel *w, an_duration now)
 }
 
 /* Whether the heap's first, if any, is before all on the wheel. */
-static bool near_is_first(const an__wheel *w, const an__wheel_node *n)
+static bool near_is_first(an__wheel *w, const an__wheel_node *n)
 {
-	return !w->levels || (n && tick_of(n->near.deadline) < first_tick(w));
+	return !find_slot(w) || (n && tick_of(n->near.deadline) < first_tick(w));
 }
 
 an__wheel_node *an__wheel_first(an__wheel *w)
@@ -217,19 +216,4 @@ an_duration an__wheel_next(an__wheel *w)
 		empty_first_slot(w, true);
 	}
 	return n ? n->near.deadline : AN_FOREVER;
-}
-
-size_t an__wheel_count(const an__wheel *w)
-{
-	size_t count = w->near.used;
-
-	for (unsigned level = 0; level < AN__WHEEL_LEVELS; level++)
-		for (uint64_t rest = w->occupied[level]; rest; rest &= rest - 1) {
-			unsigned slot = (unsigned)__builtin_ctzll(rest);
-			const an__list *head = &w->slots[level * AN__WHEEL_SLOTS + slot];
-
-			for (const an__list *l = head->next; l != head; l = l->next)
-				count++;
-		}
-	return count;
 }

@@ -105,7 +105,7 @@ void an_loop_get_metrics(const an_loop *loop, an_loop_metrics *ret)
 		.switches = f->switches,
 		.turns = f->turns,
 		.ready = count_ready(loop),
-		.timers = an__wheel_count(&loop->timers),
+		.timers = an__wheel_count(&loop->timers) - an__calls_pending(loop),
 		.stacks_used = stacks.in_use - loop->spare_count,
 		.stacks_free = stacks.warm + stacks.cold + loop->spare_count,
 		.lag_max = f->lag_max,

@@ -126,9 +126,9 @@ struct an__local {
 
 /* Calls without a task; see call.c. */
 struct an__calls {
-	an__list soon, idle;
 	an__list *spare; /* by next alone */
 	size_t spare_count;
+	an__list soon, due, chunks;
 };
 
 /* See inspect.h. */
@@ -285,6 +285,7 @@ void an__post_run(an_loop *loop);
 /* call.c */
 void an__calls_init(an_loop *loop);
 void an__calls_run(an_loop *loop);  /* on main_ctx: makes those that are due */
+size_t an__calls_pending(const an_loop *loop); /* the wheel holds, but are no timers */
 void an__calls_done(an_loop *loop); /* all tasks have ended */
 
 /* task.c */

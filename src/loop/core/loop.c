@@ -259,18 +259,11 @@ static int foreign_events(const an_loop *loop)
 	       loop->own_events + loop->expecting;
 }
 
-/* Timers that make something happen: all but the one of run.c that complains. */
-static bool armed(an_loop *loop)
+/* Whether a timer makes something happen: any but the one of run.c that complains. No
+ * call waits for the next turn. */
+static bool armed(const an_loop *loop)
 {
-	an__wheel_node *complaint = &loop->patience.node;
-	bool any, complains = an__wheel_has(complaint);
-
-	if (complains)
-		an__wheel_remove(&loop->timers, complaint);
-	any = !an__wheel_empty(&loop->timers);
-	if (complains)
-		an__wheel_set(&loop->timers, complaint, an__wheel_deadline(complaint));
-	return any;
+	return an__wheel_count(&loop->timers) > an__wheel_has(&loop->patience.node);
 }
 
 /* On the real clock others may still come with something: another thread with an_post(),

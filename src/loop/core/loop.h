@@ -65,7 +65,8 @@ typedef struct an__timer {
 	void (*fn)(struct an__timer *timer); /* on the loop's stack; must not suspend */
 } an__timer;
 
-/* Room in the heap is reserved here, so that arming cannot fail. Returns 0; -ENOMEM. */
+/* Room in the loop's wheel is reserved here, so that arming cannot fail. Returns 0;
+ * -ENOMEM. */
 int an__timer_init(an__timer *t, an_loop *loop, void (*fn)(an__timer *));
 
 /* Fires once at `deadline`, equal ones in the order of arming; moves it when it is

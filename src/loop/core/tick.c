@@ -1,4 +1,4 @@
-/* The loop's one timer below its heap of timers. L1.
+/* The loop's one timer below its wheel of timers. L1.
  *
  * A timerfd, because libevent's own timers follow the coarse clock, which advances every
  * 4 ms on common kernels: a sleep of 1 ms would take 4. It is armed for the nearest

@@ -27,7 +27,7 @@ an_duration an__wait_deadline(const an_task *task)
 
 /* The timer is left alone when it is armed for something earlier: it then finds, when it
  * fires, that the deadline has moved, and moves itself. A limit that is opened and closed
- * around a quick call therefore never touches the heap. */
+ * around a quick call therefore never touches the wheel. */
 void an__wait_arm(an_task *task)
 {
 	an_duration deadline = an__wait_deadline(task);

@@ -38,7 +38,7 @@ static int tear_down(void **state)
 		an__wheel_unreserve(&wheel);
 		free(nodes[i]);
 	}
-	assert_true(an__wheel_empty(&wheel));
+	assert_int_equal(an__wheel_count(&wheel), 0);
 	assert_null(an__wheel_first(&wheel));
 	an__wheel_done(&wheel);
 	return 0;
@@ -243,6 +243,48 @@ static void deadlines_at_the_ends_of_the_range_are_kept(void **state)
 	assert_ptr_equal(an__wheel_first(&wheel), nodes[0]);
 }
 
+/* A slot that has lost its last is not waited for, and the heap's first is not behind
+ * it. */
+static void what_was_called_off_is_not_waited_for(void **state)
+{
+	(void)state;
+	for (int i = 0; i < COUNT; i++)
+		set(i, AN_SECOND * (i + 1));
+	for (int i = 0; i < COUNT - 1; i++)
+		removed(i);
+	assert_int_equal(an__wheel_count(&wheel), 1);
+	assert_int_equal(an__wheel_next(&wheel), AN_SECOND * COUNT);
+	assert_int_equal(wheel.horizon, 0);
+	removed(COUNT - 1);
+	assert_int_equal(an__wheel_count(&wheel), 0);
+	assert_int_equal(an__wheel_next(&wheel), AN_FOREVER);
+	assert_null(an__wheel_first(&wheel));
+	set(0, AN_SECOND);
+	assert_null(an__wheel_due(&wheel, AN_SECOND - 1));
+	assert_ptr_equal(an__wheel_due(&wheel, AN_SECOND), nodes[0]);
+}
+
+static void what_is_held_is_counted_but_never_due(void **state)
+{
+	an__list list;
+
+	(void)state;
+	an__list_init(&list);
+	an__wheel_hold(&wheel, nodes[0], &list);
+	an__wheel_hold(&wheel, nodes[1], &list);
+	set(2, 5);
+	assert_int_equal(an__wheel_count(&wheel), 3);
+	assert_ptr_equal(an__wheel_due(&wheel, AN_HOUR), nodes[2]);
+	removed(2);
+	assert_null(an__wheel_due(&wheel, 2 * AN_HOUR));
+	assert_int_equal(an__wheel_next(&wheel), AN_FOREVER);
+	an__wheel_remove(&wheel, nodes[0]);
+	set(1, 3 * AN_HOUR);
+	assert_true(an__list_empty(&list));
+	assert_int_equal(an__wheel_count(&wheel), 1);
+	assert_ptr_equal(an__wheel_due(&wheel, 3 * AN_HOUR), nodes[1]);
+}
+
 static void what_has_room_needs_no_memory(void **state)
 {
 	(void)state;
@@ -280,6 +322,10 @@ static const struct CMUnitTest tests[] = {
 					set_up, tear_down),
 	cmocka_unit_test_setup_teardown(deadlines_at_the_ends_of_the_range_are_kept,
 					set_up, tear_down),
+	cmocka_unit_test_setup_teardown(what_was_called_off_is_not_waited_for, set_up,
+					tear_down),
+	cmocka_unit_test_setup_teardown(what_is_held_is_counted_but_never_due, set_up,
+					tear_down),
 	cmocka_unit_test_setup_teardown(what_has_room_needs_no_memory, set_up, tear_down),
 	cmocka_unit_test(room_without_memory_is_refused),
 };

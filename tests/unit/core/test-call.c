@@ -1,7 +1,9 @@
 /* Calls without a task: when they are made, in which order, and who frees what. */
 #include "loop/base/alloc.h"
-#include "loop/core/loop.h"
+#include "loop/core/loop-private.h"
 #include "tests/support/run.h"
+
+#include <asyncnet/inspect.h>
 
 #include <errno.h>
 #include <event2/event.h>
@@ -389,6 +391,9 @@ static int asks(int how, an_call **ret)
 	}
 }
 
+/* How many calls are allocated at once. */
+#define CHUNK 63
+
 TASK_TEST(every_allocation_of_a_call_may_fail)
 {
 	static an_call *calls[MANY];
@@ -411,7 +416,7 @@ TASK_TEST(every_allocation_of_a_call_may_fail)
 			failures++;
 		}
 	}
-	CHECK(failures > MANY);
+	CHECK(failures > MANY / CHUNK); /* the chunks, and the room in the wheel */
 	for (int i = 0; i < MANY; i++)
 		an_call_cancel(calls[i]);
 	return 0;
@@ -430,6 +435,81 @@ TASK_TEST(a_limit_that_is_lifted_and_set_anew_costs_no_allocation)
 	CHECK(!an__alloc_failed);
 	an__alloc_arm(0);
 	an_call_cancel(call);
+	return 0;
+}
+
+static size_t chunks(void)
+{
+	const an__list *head = &an_loop_current()->calls.chunks, *l;
+	size_t n = 0;
+
+	for (l = head->next; l != head; l = l->next)
+		n++;
+	return n;
+}
+
+static void shuffle(an_call **calls, size_t count)
+{
+	for (size_t i = count - 1; i > 0; i--) {
+		size_t j = (size_t)random() % (i + 1);
+		an_call *call = calls[i];
+
+		calls[i] = calls[j];
+		calls[j] = call;
+	}
+}
+
+TASK_TEST(a_burst_leaves_no_more_than_the_spare_calls_behind)
+{
+	static an_call *calls[MANY];
+
+	srandom(5);
+	for (int round = 0; round < 5; round++) {
+		for (int i = 0; i < MANY; i++)
+			CHECK_EQUAL(asks(i % 3, &calls[i]), 0);
+		CHECK(chunks() >= MANY / CHUNK);
+		if (round > 0)
+			shuffle(calls, MANY);
+		for (int i = 0; i < MANY; i++)
+			an_call_cancel(calls[i]);
+		CHECK(an_loop_current()->calls.spare_count <= 256);
+		CHECK(chunks() <= (round > 0 ? MANY / CHUNK + 1 : 256 / CHUNK + 2));
+	}
+	return 0;
+}
+
+static size_t timers(void)
+{
+	an_loop_metrics m;
+
+	an_loop_get_metrics(an_loop_current(), &m);
+	return m.timers;
+}
+
+static void counts(void *arg)
+{
+	*(size_t *)arg = timers();
+}
+
+TASK_TEST(those_for_a_time_are_counted_as_timers_until_it_comes)
+{
+	size_t before = timers(), seen = 99;
+	an_call *soon, *late, *never;
+
+	CHECK_EQUAL(an_call_soon(counts, &seen, &soon), 0);
+	CHECK_EQUAL(an_call_soon(append, "-", NULL), 0);
+	CHECK_EQUAL(an_call_later(AN_HOUR, never_made, NULL, &late), 0);
+	CHECK_EQUAL(an_call_later(AN_FOREVER, never_made, NULL, &never), 0);
+	CHECK_EQUAL(timers(), before + 1);
+	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(seen, before + 1);
+	an_call_cancel(soon);
+	CHECK_EQUAL(an_call_soon(never_made, NULL, &soon), 0);
+	an_call_cancel(soon);
+	an_call_cancel(never);
+	CHECK_EQUAL(timers(), before + 1);
+	an_call_cancel(late);
+	CHECK_EQUAL(timers(), before);
 	return 0;
 }
 
@@ -508,6 +588,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(what_is_left_at_the_end_is_dropped_and_freed),
 	cmocka_unit_test(every_allocation_of_a_call_may_fail),
 	cmocka_unit_test(a_limit_that_is_lifted_and_set_anew_costs_no_allocation),
+	cmocka_unit_test(a_burst_leaves_no_more_than_the_spare_calls_behind),
+	cmocka_unit_test(those_for_a_time_are_counted_as_timers_until_it_comes),
 	cmocka_unit_test(a_call_wakes_an_attached_loop),
 };
 TEST_MAIN("call", tests)
