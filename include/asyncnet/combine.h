@@ -1,5 +1,5 @@
-/* Several tasks at once: all of them, the first of them, each as it ends; and waiting for
- * tasks, queues, events and timers together.
+/* Several tasks at once: all of them, the first of them, each as it ends; waiting for
+ * tasks, queues, events and timers together; tasks that hand items to each other.
  *
  * None of these calls owns the tasks it is given. They have been spawned with a handle,
  * and each handle still goes to an_join() or an_detach(), unless a call says that it
@@ -183,6 +183,100 @@ typedef struct an_select_case {
  * or no case can ever be chosen; AN_ERR_NO_TASK. */
 AN_API AN_SUSPENDS int an_select(const an_select_case *cases, size_t count,
 				 int *ret_code);
+
+/* ---- generators -------------------------------------------------------------------- */
+
+/* A task that yields values one after another, to a reader that asks for them:
+ *
+ *	static int count(an_generator *g, void *arg)
+ *	{
+ *		int r = 0;
+ *		for (int *n = arg; r == 0 && *n; --*n)
+ *			r = an_generator_yield(g, n);
+ *		return r;
+ *	}
+ *
+ *	an_generator g;
+ *	r = an_generator_begin(&g, count, &n);
+ *	while (r == 0 && (r = an_generator_next(&g, &item)) == 0)
+ *		r = use(item);
+ *	end = an_generator_end(&g);
+ *
+ * Fields are private. The struct is the reader's and must live until the end. */
+typedef struct an_generator {
+	struct an__generator *state;
+} an_generator;
+
+/* What yields. Negative: it failed, which its reader is told of after the last item. */
+typedef int (*an_generator_fn)(an_generator *g, void *arg);
+
+/* Spawns a task that runs fn(g, arg) up to its first item, and with each item that is
+ * taken up to the next one: it is never further ahead. `arg` is borrowed until the end.
+ * On failure an_generator_end() is not needed and has no effect. Never suspends.
+ * Returns 0; -ENOMEM; AN_ERR_NO_TASK without a loop. */
+AN_API int an_generator_begin(an_generator *g, an_generator_fn fn, void *arg);
+
+/* To be called by `fn`, or by tasks that it waits for: hands an item to the reader.
+ * Suspends until that takes it; on 0 it has. Returns 0; -ECANCELED, AN_ERR_CLOSED when
+ * the reader wants no more: the item is still the caller's, and fn should return. */
+AN_API AN_SUSPENDS int an_generator_yield(an_generator *g, void *item);
+
+/* Waits for the next item. Suspends. Several tasks may read: first come, first served.
+ * Returns 0; AN_ERR_EOF when fn has returned 0 or more, or the generator was ended
+ * meanwhile; what fn returned if that is negative, as often as it is asked; -ECANCELED
+ * (nothing was taken); AN_ERR_MISUSE when it is not open; AN_ERR_NO_TASK. */
+AN_API AN_SUSPENDS int an_generator_next(an_generator *g, void **ret_item);
+
+/* Ends it, at any time: cancels the task if it is not done and waits for its end, its
+ * cleanup included, also when the caller is cancelled. Suspends. A second call does
+ * nothing.
+ * Returns 0; what fn failed with, if an_generator_next() has not told it and it is not
+ * the outcome of its being ended (-ECANCELED, AN_ERR_CLOSED); AN_ERR_MISUSE by the task
+ * itself; AN_ERR_NO_TASK. */
+AN_API AN_SUSPENDS int an_generator_end(an_generator *g);
+
+/* ---- pipelines --------------------------------------------------------------------- */
+
+/* One stage of a pipeline: takes items from `in`, puts what it makes of them into `out`.
+ * The first one has no `in`, the last no `out`: NULL.
+ *
+ *	static int parse(an_queue *in, an_queue *out, void *arg)
+ *	{
+ *		void *line;
+ *		int r;
+ *		while ((r = an_queue_get(in, &line)) == 0) {
+ *			struct record *record = parsed(line);
+ *			r = an_queue_put(out, record);
+ *			if (r < 0) {
+ *				free(record);
+ *				break;
+ *			}
+ *		}
+ *		return r;
+ *	}
+ *
+ * AN_ERR_CLOSED, from a get when there are no more items or from a put when nobody wants
+ * any, is the good end; any other negative code is a failure. */
+typedef struct an_stage {
+	int (*fn)(an_queue *in, an_queue *out, void *arg);
+	void *arg;
+	size_t workers;	 /* tasks that run fn side by side; 0: 1 */
+	size_t capacity; /* of `out`: then it waits; 0: hands items over directly */
+	/* Given `arg` and each item of `out` that no stage has taken; must not suspend.
+	 * NULL: items need nothing. */
+	void (*drop)(void *arg, void *item);
+	const char *name; /* of its tasks; NULL: "stage" */
+} an_stage;
+
+/* Runs all stages at once, joined by queues, and waits for all of them. Suspends. When
+ * the workers of a stage have all ended, the next stage gets what is left and then its
+ * end, and the one before learns that nothing more is wanted: so a stage ends a pipeline
+ * from either side by returning. The first failure cancels all, and so does a
+ * cancellation of the caller; whatever then lies between the stages is dropped. `stages`
+ * is borrowed for the call.
+ * Returns 0; the first failure; -ECANCELED; -EINVAL without a stage or a function;
+ * -ENOMEM; AN_ERR_NO_TASK. */
+AN_API AN_SUSPENDS int an_pipeline(const an_stage *stages, size_t count);
 
 AN_END_DECLS
 

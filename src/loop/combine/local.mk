@@ -1,6 +1,8 @@
 libasyncnet_internal_la_SOURCES += \
 	%D%/completed.c \
 	%D%/gather.c \
+	%D%/generator.c \
+	%D%/pipeline.c \
 	%D%/select.c \
 	%D%/several.c \
 	%D%/several.h \
