@@ -23,6 +23,7 @@
 #include <asyncnet/time.h>
 #include <asyncnet/tls.h>
 #include <asyncnet/trace.h>
+#include <asyncnet/udp.h>
 #include <asyncnet/ws.h>
 
 #endif

@@ -21,4 +21,5 @@ asyncnetinclude_HEADERS += \
 	%D%/time.h \
 	%D%/tls.h \
 	%D%/trace.h \
+	%D%/udp.h \
 	%D%/ws.h

@@ -18,6 +18,18 @@ typedef struct an_address {
 	socklen_t length;
 } an_address;
 
+/* Makes an address of digits or "localhost" (which is 127.0.0.1) and a service in digits,
+ * "http" or "https", without asking anybody. Never suspends.
+ * Returns 0; AN_ERR_NAME for what only a resolver could know; -EINVAL; -ENOMEM. */
+AN_API int an_address_parse(const char *host, const char *service, an_address *ret);
+
+/* Writes it as an_stream_peer_address() does, cut to `cap` bytes with the final zero.
+ * Never suspends. Returns 0; -EAFNOSUPPORT for families other than IPv4, IPv6, UNIX. */
+AN_API int an_address_format(const an_address *a, char *buf, size_t cap);
+
+/* Its port, host order; 0 for families without ports. Never suspends. */
+AN_API unsigned an_address_port(const an_address *a);
+
 /* What a name stands for, in the order in which to try them. */
 typedef struct an_addresses {
 	size_t count;

@@ -5,6 +5,7 @@
 
 #include "loop/base/alloc.h"
 #include "loop/io/dns.h"
+#include "loop/io/stream.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -154,4 +155,34 @@ int an__resolve_inline(const char *host, const char *service, bool passive,
 	if (is_localhost(host))
 		return make_pair(&in6addr_loopback, INADDR_LOOPBACK, port, ret);
 	return from_digits(host, port, ret);
+}
+
+/* ---- single addresses ------------------------------------------------------------- */
+
+int an_address_parse(const char *host, const char *service, an_address *ret)
+{
+	an_addresses *a;
+	int r = an__resolve_inline(host, service, false, &a);
+
+	if (r < 0)
+		return r == -ENOENT ? AN_ERR_NAME : r;
+	*ret = a->list[a->count - 1];
+	an_addresses_free(a);
+	return 0;
+}
+
+int an_address_format(const an_address *a, char *buf, size_t cap)
+{
+	return an__address_format(&a->storage, a->length, buf, cap);
+}
+
+unsigned an_address_port(const an_address *a)
+{
+	switch (a->storage.ss_family) {
+	case AF_INET:
+		return ntohs(((const struct sockaddr_in *)&a->storage)->sin_port);
+	case AF_INET6:
+		return ntohs(((const struct sockaddr_in6 *)&a->storage)->sin6_port);
+	}
+	return 0;
 }

@@ -418,26 +418,25 @@ an_tls *an_listener_tls(const an_listener *l)
 	return l->opts.tls;
 }
 
+static int local_address(const an_listener *l, an_address *ret)
+{
+	ret->length = sizeof ret->storage;
+	return getsockname(l->fd, (struct sockaddr *)&ret->storage, &ret->length) < 0
+		       ? -errno
+		       : 0;
+}
+
 int an_listener_address(const an_listener *l, char *buf, size_t cap)
 {
-	struct sockaddr_storage a;
-	socklen_t length = sizeof a;
+	an_address a;
+	int r = local_address(l, &a);
 
-	if (getsockname(l->fd, (struct sockaddr *)&a, &length) < 0)
-		return -errno;
-	return an__address_format(&a, length, buf, cap);
+	return r < 0 ? r : an_address_format(&a, buf, cap);
 }
 
 unsigned an_listener_port(const an_listener *l)
 {
-	struct sockaddr_storage a;
-	socklen_t length = sizeof a;
+	an_address a;
 
-	if (getsockname(l->fd, (struct sockaddr *)&a, &length) < 0)
-		return 0;
-	if (a.ss_family == AF_INET)
-		return ntohs(((struct sockaddr_in *)&a)->sin_port);
-	if (a.ss_family == AF_INET6)
-		return ntohs(((struct sockaddr_in6 *)&a)->sin6_port);
-	return 0;
+	return local_address(l, &a) < 0 ? 0 : an_address_port(&a);
 }

@@ -29,5 +29,6 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/tls-session.c \
 	%D%/tls-stream.c \
 	%D%/tls.c \
+	%D%/udp.c \
 	%D%/workers.c \
 	%D%/workers.h

@@ -50,3 +50,7 @@ tests_unit_io_test_process_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_process_LDADD = $(TEST_LIBS)
 tests_unit_io_test_process_end_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_process_end_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/io/test-udp
+tests_unit_io_test_udp_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_udp_LDADD = $(TEST_LIBS)

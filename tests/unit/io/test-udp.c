@@ -1,0 +1,631 @@
+/* Datagram endpoints on real sockets: addresses, peers, refusals, order, cancellation,
+ * close, full queues, multicast. */
+#include "tests/support/libevent-memory.h"
+#include "tests/support/program.h"
+#include "tests/support/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int open_pair(const char *host, an_udp **ret_a, an_udp **ret_b, an_address *ret_to)
+{
+	char port[8];
+
+	CHECK_EQUAL(an_udp_open(host, "0", NULL, ret_a), 0);
+	CHECK_EQUAL(an_udp_open(host, NULL, NULL, ret_b), 0);
+	snprintf(port, sizeof port, "%u", an_udp_port(*ret_b));
+	CHECK_EQUAL(an_address_parse(host, port, ret_to), 0);
+	return 0;
+}
+
+static int datagrams_pass(const char *host)
+{
+	an_udp *a, *b;
+	an_address to, from;
+	char buf[64], at[80], expected[80];
+
+	CHECK_EQUAL(open_pair(host, &a, &b, &to), 0);
+	CHECK_EQUAL(an_udp_send_to(a, "hello", 5, &to), 0);
+	CHECK_EQUAL(an_udp_receive(b, buf, sizeof buf, &from), 5);
+	CHECK(!memcmp(buf, "hello", 5));
+	CHECK_EQUAL(an_udp_local_address(a, expected, sizeof expected), 0);
+	CHECK_EQUAL(an_address_format(&from, at, sizeof at), 0);
+	CHECK(!strcmp(at, expected));
+	CHECK_EQUAL(an_udp_send_to(b, "", 0, &from), 0);
+	CHECK_EQUAL(an_udp_receive(a, buf, sizeof buf, NULL), 0);
+	CHECK(!an_udp_close(a));
+	CHECK(!an_udp_close(b));
+	CHECK(!an_udp_close(NULL));
+	return 0;
+}
+
+TASK_TEST(datagrams_pass_with_the_address_of_who_sent_them)
+{
+	return datagrams_pass("127.0.0.1");
+}
+
+TASK_TEST(datagrams_pass_over_ipv6)
+{
+	an_udp *probe;
+
+	if (an_udp_open("::1", "0", NULL, &probe) == -EADDRNOTAVAIL)
+		return 0; /* a machine without */
+	an_udp_close(probe);
+	return datagrams_pass("::1");
+}
+
+TASK_TEST(an_endpoint_of_both_families_tells_ipv4_as_such)
+{
+	an_udp *both, *four;
+	an_address to, from;
+	char port[8], buf[8];
+
+	CHECK_EQUAL(an_udp_open(NULL, NULL, NULL, &both), 0);
+	CHECK_EQUAL(an_udp_open("127.0.0.1", NULL, NULL, &four), 0);
+	snprintf(port, sizeof port, "%u", an_udp_port(both));
+	CHECK_EQUAL(an_address_parse("127.0.0.1", port, &to), 0);
+	CHECK_EQUAL(an_udp_send_to(four, "a", 1, &to), 0);
+	CHECK_EQUAL(an_udp_receive(both, buf, sizeof buf, &from), 1);
+	CHECK_EQUAL(from.storage.ss_family, AF_INET);
+	CHECK_EQUAL(an_address_port(&from), an_udp_port(four));
+	CHECK_EQUAL(an_udp_send_to(both, "b", 1, &from), 0);
+	CHECK_EQUAL(an_udp_receive(four, buf, sizeof buf, NULL), 1);
+	CHECK_EQUAL(buf[0], 'b');
+	an_udp_close(both);
+	an_udp_close(four);
+	return 0;
+}
+
+/* ---- sizes ------------------------------------------------------------------------- */
+
+TASK_TEST(a_datagram_that_is_too_long_is_told_and_the_next_one_is_whole)
+{
+	static char big[65508];
+	an_udp *a, *b;
+	an_address to, from = { .length = 77 };
+	char buf[5] = "----";
+
+	CHECK_EQUAL(open_pair("127.0.0.1", &a, &b, &to), 0);
+	CHECK_EQUAL(an_udp_send_to(a, "12345", 5, &to), 0);
+	CHECK_EQUAL(an_udp_send_to(a, "abcd", 4, &to), 0);
+	CHECK_EQUAL(an_udp_receive(b, buf, 4, &from), -EMSGSIZE);
+	CHECK(!memcmp(buf, "1234", 4));
+	CHECK_EQUAL(from.length, 77);
+	CHECK_EQUAL(an_udp_receive(b, buf, 4, &from), 4);
+	CHECK(!memcmp(buf, "abcd", 4));
+	CHECK_EQUAL(an_udp_send_to(a, big, 65508, &to), -EMSGSIZE);
+	CHECK_EQUAL(an_udp_send_to(a, big, 65507, &to), 0);
+	CHECK_EQUAL(an_udp_receive(b, big, sizeof big, NULL), 65507);
+	an_udp_close(a);
+	an_udp_close(b);
+	return 0;
+}
+
+/* ---- a peer ------------------------------------------------------------------------ */
+
+TASK_TEST(a_connected_endpoint_hears_its_peer_alone)
+{
+	an_udp *peer, *stranger, *u;
+	an_address at, own;
+	char port[8], buf[8];
+
+	CHECK_EQUAL(open_pair("127.0.0.1", &stranger, &peer, &at), 0);
+	CHECK_EQUAL(an_udp_send(peer, "x", 1), -EDESTADDRREQ);
+	CHECK_EQUAL(an_udp_open(NULL, NULL, &(an_udp_opts){ .peer = &at }, &u), 0);
+	snprintf(port, sizeof port, "%u", an_udp_port(u));
+	CHECK_EQUAL(an_address_parse("127.0.0.1", port, &own), 0);
+	CHECK_EQUAL(an_udp_send_to(stranger, "s", 1, &own), 0);
+	CHECK_EQUAL(an_udp_send_to(peer, "p", 1, &own), 0);
+	CHECK_EQUAL(an_udp_receive(u, buf, sizeof buf, NULL), 1);
+	CHECK_EQUAL(buf[0], 'p');
+	CHECK_EQUAL(an_udp_send(u, "q", 1), 0);
+	CHECK_EQUAL(an_udp_receive(peer, buf, sizeof buf, NULL), 1);
+	CHECK_EQUAL(buf[0], 'q');
+	an_udp_close(u);
+	an_udp_close(peer);
+	an_udp_close(stranger);
+	return 0;
+}
+
+static int open_to_nobody(an_udp **ret)
+{
+	an_udp *gone, *other;
+	an_address at;
+
+	CHECK_EQUAL(open_pair("127.0.0.1", &other, &gone, &at), 0);
+	an_udp_close(gone);
+	CHECK_EQUAL(an_udp_open(NULL, NULL, &(an_udp_opts){ .peer = &at }, ret), 0);
+	an_udp_close(other);
+	return 0;
+}
+
+TASK_TEST(a_refusal_is_told_once_to_the_next_send)
+{
+	an_udp *u;
+
+	CHECK_EQUAL(open_to_nobody(&u), 0);
+	CHECK_EQUAL(an_udp_send(u, "1", 1), 0);
+	CHECK_EQUAL(an_udp_send(u, "2", 1), -ECONNREFUSED);
+	CHECK_EQUAL(an_udp_send(u, "3", 1), 0);
+	an_udp_close(u);
+	return 0;
+}
+
+static an_udp *endpoint;
+static char order[8];
+static int served;
+
+/* Receives one byte and notes it. */
+static int receive_one_task(void *arg)
+{
+	char byte;
+	ssize_t n = an_udp_receive(endpoint, &byte, 1, NULL);
+
+	(void)arg;
+	if (n < 0)
+		return (int)n;
+	order[served++] = byte;
+	return 0;
+}
+
+TASK_TEST(a_refusal_wakes_who_is_receiving)
+{
+	an_task *first, *second;
+	int result;
+
+	CHECK_EQUAL(open_to_nobody(&endpoint), 0);
+	CHECK_EQUAL(an_spawn(receive_one_task, NULL, NULL, &first), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
+	CHECK_EQUAL(an_udp_send(endpoint, "1", 1), 0);
+	CHECK_EQUAL(an_join(first, &result), 0);
+	CHECK_EQUAL(result, -ECONNREFUSED);
+	/* It was told: the next one waits, and nothing spins. */
+	CHECK_EQUAL(an_spawn(receive_one_task, NULL, NULL, &second), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
+	CHECK(!an_done(second));
+	an_udp_close(endpoint);
+	CHECK_EQUAL(an_join(second, &result), 0);
+	CHECK_EQUAL(result, AN_ERR_CLOSED);
+	return 0;
+}
+
+/* ---- waiting ----------------------------------------------------------------------- */
+
+/* A socketpair: its queue can be full, as one of UDP on this machine never is. */
+static int make_pair(an_udp **ret_a, an_udp **ret_b)
+{
+	int fds[2];
+
+	CHECK_EQUAL(socketpair(AF_UNIX, SOCK_DGRAM, 0, fds), 0);
+	CHECK_EQUAL(an_udp_new(fds[0], ret_a), 0);
+	CHECK_EQUAL(an_udp_new(fds[1], ret_b), 0);
+	CHECK(fcntl(fds[0], F_GETFL) & O_NONBLOCK);
+	CHECK(fcntl(fds[0], F_GETFD) & FD_CLOEXEC);
+	return 0;
+}
+
+TASK_TEST_IN_ORDER(those_that_wait_are_served_in_order)
+{
+	an_task *t[3];
+	an_udp *other;
+	int result;
+
+	served = 0;
+	CHECK_EQUAL(make_pair(&other, &endpoint), 0);
+	for (int i = 0; i < 3; i++)
+		CHECK_EQUAL(an_spawn(receive_one_task, NULL, NULL, &t[i]), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
+	CHECK_EQUAL(an_udp_send(other, "a", 1), 0);
+	CHECK_EQUAL(an_udp_send(other, "b", 1), 0);
+	CHECK_EQUAL(an_join(t[0], &result), 0);
+	CHECK_EQUAL(an_join(t[1], &result), 0);
+	CHECK(!an_done(t[2]));
+	an_cancel(t[2]);
+	CHECK_EQUAL(an_udp_send(other, "c", 1), 0);
+	CHECK_EQUAL(an_join(t[2], &result), 0);
+	CHECK_EQUAL(result, -ECANCELED);
+	CHECK_EQUAL(receive_one_task(NULL), 0);
+	CHECK(!memcmp(order, "abc", 3));
+	an_udp_close(endpoint);
+	an_udp_close(other);
+	return 0;
+}
+
+enum { FLOOD = 600 };
+
+/* More datagrams than any queue between two UNIX sockets has room for. */
+static int flood(void *arg)
+{
+	an_udp *u = arg;
+
+	for (int i = 0; i < FLOOD; i++) {
+		int r = an_udp_send(u, &i, sizeof i);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+TASK_TEST(a_sender_waits_for_room_and_nothing_is_lost)
+{
+	an_udp *a, *b;
+	an_task *t;
+	int result, got;
+
+	CHECK_EQUAL(make_pair(&a, &b), 0);
+	CHECK_EQUAL(an_spawn(flood, a, NULL, &t), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
+	CHECK(!an_done(t));
+	for (int i = 0; i < FLOOD; i++) {
+		CHECK_EQUAL(an_udp_receive(b, &got, sizeof got, NULL), sizeof got);
+		CHECK_EQUAL(got, i);
+	}
+	CHECK_EQUAL(an_join(t, &result), 0);
+	CHECK_EQUAL(result, 0);
+	an_udp_close(a);
+	an_udp_close(b);
+	return 0;
+}
+
+TASK_TEST(closing_wakes_all_who_wait)
+{
+	an_udp *other;
+	an_task *receivers[2], *sender;
+	int result;
+
+	CHECK_EQUAL(make_pair(&endpoint, &other), 0);
+	CHECK_EQUAL(an_spawn(receive_one_task, NULL, NULL, &receivers[0]), 0);
+	CHECK_EQUAL(an_spawn(receive_one_task, NULL, NULL, &receivers[1]), 0);
+	CHECK_EQUAL(an_spawn(flood, endpoint, NULL, &sender), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
+	an_udp_close(endpoint);
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQUAL(an_join(receivers[i], &result), 0);
+		CHECK_EQUAL(result, AN_ERR_CLOSED);
+	}
+	CHECK_EQUAL(an_join(sender, &result), 0);
+	CHECK_EQUAL(result, AN_ERR_CLOSED);
+	an_udp_close(other);
+	return 0;
+}
+
+static bool other_ran;
+
+static int say_so(void *arg)
+{
+	(void)arg;
+	other_ran = true;
+	return 0;
+}
+
+TASK_TEST(who_never_waits_lets_others_run)
+{
+	an_udp *a, *b;
+	an_address to;
+	int sent = 0;
+
+	other_ran = false;
+	CHECK_EQUAL(open_pair("127.0.0.1", &a, &b, &to), 0);
+	CHECK_EQUAL(an_spawn(say_so, NULL, NULL, NULL), 0);
+	for (; !other_ran && sent < 1000; sent++)
+		CHECK_EQUAL(an_udp_send_to(a, "x", 1, &to), 0);
+	CHECK(other_ran);
+	CHECK(sent > 1);
+	an_udp_close(a);
+	an_udp_close(b);
+	return 0;
+}
+
+/* ---- cancelled at each step -------------------------------------------------------- */
+
+static an_udp *near, *far;
+static int sent, received;
+
+/* The peers are cancelled when the run ends. */
+static int echo_back(void *arg)
+{
+	int value;
+
+	(void)arg;
+	while (an_udp_receive(far, &value, sizeof value, NULL) == sizeof value)
+		if (an_udp_send(far, &value, sizeof value) < 0)
+			break;
+	far = an_udp_close(far);
+	return 0;
+}
+
+static int spawn_peer(an_task_fn peer)
+{
+	CHECK_EQUAL(make_pair(&near, &far), 0);
+	CHECK_EQUAL(an_spawn(peer, NULL, NULL, NULL), 0);
+	return an_testing_settle();
+}
+
+static int prepare_echo(void *arg)
+{
+	(void)arg;
+	sent = received = 0;
+	return spawn_peer(echo_back);
+}
+
+static int talk(void *arg)
+{
+	int r = 0, value;
+
+	(void)arg;
+	while (received < 4) {
+		r = an_udp_send(near, &sent, sizeof sent);
+		if (r < 0)
+			return r;
+		sent++;
+		r = (int)an_udp_receive(near, &value, sizeof value, NULL);
+		if (r < 0)
+			return r;
+		CHECK_EQUAL(value, received);
+		received++;
+	}
+	return 0;
+}
+
+/* What was sent and not received comes back all the same. */
+static int nothing_was_lost(void *arg)
+{
+	int value;
+
+	(void)arg;
+	for (; received < sent; received++) {
+		CHECK_EQUAL(an_udp_receive(near, &value, sizeof value, NULL),
+			    sizeof value);
+		CHECK_EQUAL(value, received);
+	}
+	an_udp_close(near);
+	return 0;
+}
+
+CANCEL_TEST(a_cancelled_talk_loses_no_datagram, prepare_echo, talk, nothing_was_lost,
+	    NULL)
+
+static int flood_and_count(void *arg)
+{
+	(void)arg;
+	for (sent = 0; sent < FLOOD; sent++) {
+		int r = an_udp_send(near, &sent, sizeof sent);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int empty_at_once(void *arg)
+{
+	int value;
+
+	(void)arg;
+	for (received = 0;; received++)
+		if (an_udp_receive(far, &value, sizeof value, NULL) < 0)
+			break;
+	far = an_udp_close(far);
+	return 0;
+}
+
+static int prepare_flood(void *arg)
+{
+	(void)arg;
+	sent = 0;
+	return spawn_peer(empty_at_once);
+}
+
+static int all_that_was_sent_arrived(void *arg)
+{
+	(void)arg;
+	CHECK_EQUAL(an_testing_settle(), 0);
+	CHECK_EQUAL(received, sent);
+	an_udp_close(near);
+	return 0;
+}
+
+CANCEL_TEST(a_cancelled_send_was_not_sent, prepare_flood, flood_and_count,
+	    all_that_was_sent_arrived, NULL)
+
+/* ---- opening ----------------------------------------------------------------------- */
+
+TASK_TEST(an_address_is_bound_once_unless_it_may_be_shared)
+{
+	const an_udp_opts shared = { .reuse_port = true };
+	an_udp *a, *b;
+	char port[8];
+
+	CHECK_EQUAL(an_udp_open("127.0.0.1", "0", NULL, &a), 0);
+	snprintf(port, sizeof port, "%u", an_udp_port(a));
+	b = NULL;
+	CHECK_EQUAL(an_udp_open("127.0.0.1", port, NULL, &b), -EADDRINUSE);
+	CHECK(!b);
+	an_udp_close(a);
+	CHECK_EQUAL(an_udp_open("127.0.0.1", port, &shared, &a), 0);
+	CHECK_EQUAL(an_udp_open("127.0.0.1", port, &shared, &b), 0);
+	an_udp_close(a);
+	an_udp_close(b);
+	return 0;
+}
+
+TASK_TEST(what_cannot_be_opened_is_refused)
+{
+	an_address six;
+	an_udp *u = NULL;
+	int pair[2];
+
+	CHECK_EQUAL(an_udp_open("a.test", "0", NULL, &u), AN_ERR_NAME);
+	CHECK_EQUAL(an_udp_open("127.0.0.1", "x1", NULL, &u), AN_ERR_NAME);
+	CHECK_EQUAL(an_udp_open("127.0.0.1", "70000", NULL, &u), -EINVAL);
+	CHECK_EQUAL(an_udp_open(NULL, NULL,
+				&(an_udp_opts){ .multicast_interface = "none0" }, &u),
+		    -ENODEV);
+	CHECK_EQUAL(an_address_parse("::1", "9", &six), 0);
+	CHECK_EQUAL(an_udp_open("127.0.0.1", NULL, &(an_udp_opts){ .peer = &six }, &u),
+		    -EAFNOSUPPORT);
+	CHECK_EQUAL(an_udp_new(-1, &u), -EBADF);
+	CHECK_EQUAL(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	CHECK_EQUAL(an_udp_new(pair[0], &u), -EINVAL);
+	close(pair[0]);
+	close(pair[1]);
+	CHECK_EQUAL(pipe(pair), 0);
+	CHECK_EQUAL(an_udp_new(pair[0], &u), -ENOTSOCK);
+	close(pair[0]);
+	close(pair[1]);
+	CHECK(!u);
+	return 0;
+}
+
+TASK_TEST(a_broadcast_has_to_be_allowed)
+{
+	an_udp *u;
+	an_address to;
+	int r;
+
+	CHECK_EQUAL(an_address_parse("255.255.255.255", "9", &to), 0);
+	CHECK_EQUAL(an_udp_open("127.0.0.1", NULL, NULL, &u), 0);
+	r = an_udp_send_to(u, "x", 1, &to);
+	CHECK(r == -EACCES || r == -ENETUNREACH);
+	an_udp_close(u);
+	CHECK_EQUAL(
+		an_udp_open("127.0.0.1", NULL, &(an_udp_opts){ .broadcast = true }, &u),
+		0);
+	CHECK(an_udp_send_to(u, "x", 1, &to) != -EACCES);
+	an_udp_close(u);
+	return 0;
+}
+
+static void outside_of_a_loop_there_are_no_endpoints(void **state)
+{
+	an_udp *u;
+
+	(void)state;
+	assert_int_equal(an_udp_open(NULL, NULL, NULL, &u), AN_ERR_NO_TASK);
+}
+
+/* ---- multicast --------------------------------------------------------------------- */
+
+TASK_TEST(a_group_is_heard_while_it_is_joined)
+{
+	const an_udp_opts out = { .multicast_interface = "lo", .multicast_hops = 2 };
+	an_udp *member, *sender;
+	an_address to;
+	char port[8], buf[8];
+
+	CHECK_EQUAL(an_udp_open("0.0.0.0", NULL, NULL, &member), 0);
+	CHECK_EQUAL(an_udp_open("127.0.0.1", NULL, &out, &sender), 0);
+	snprintf(port, sizeof port, "%u", an_udp_port(member));
+	CHECK_EQUAL(an_address_parse("239.7.7.7", port, &to), 0);
+	CHECK_EQUAL(an_udp_join(member, "239.7.7.7", "lo"), 0);
+	CHECK_EQUAL(an_udp_join(member, "239.7.7.7", "lo"), -EADDRINUSE);
+	CHECK_EQUAL(an_udp_send_to(sender, "in", 2, &to), 0);
+	CHECK_EQUAL(an_udp_receive(member, buf, sizeof buf, NULL), 2);
+	CHECK_EQUAL(an_udp_leave(member, "239.7.7.7", "lo"), 0);
+	CHECK_EQUAL(an_udp_leave(member, "239.7.7.7", "lo"), -EADDRNOTAVAIL);
+	CHECK_EQUAL(an_udp_send_to(sender, "out", 3, &to), 0);
+	CHECK_EQUAL(an_address_parse("127.0.0.1", port, &to), 0);
+	CHECK_EQUAL(an_udp_send_to(sender, "last", 4, &to), 0);
+	CHECK_EQUAL(an_udp_receive(member, buf, sizeof buf, NULL), 4);
+	CHECK_EQUAL(an_udp_join(member, "127.0.0.1", NULL), -EINVAL);
+	CHECK_EQUAL(an_udp_join(member, "a.test", NULL), AN_ERR_NAME);
+	CHECK_EQUAL(an_udp_join(member, "239.7.7.7", "none0"), -ENODEV);
+	an_udp_close(member);
+	an_udp_close(sender);
+	return 0;
+}
+
+TASK_TEST(an_endpoint_of_both_families_joins_groups_of_ipv4)
+{
+	an_udp *u;
+
+	CHECK_EQUAL(an_udp_open(NULL, NULL,
+				&(an_udp_opts){ .reuse_address = true,
+						.receive_buffer = 65536,
+						.send_buffer = 65536,
+						.no_multicast_loop = true },
+				&u),
+		    0);
+	CHECK_EQUAL(an_udp_join(u, "239.7.7.8", "lo"), 0);
+	CHECK_EQUAL(an_udp_leave(u, "239.7.7.8", "lo"), 0);
+	an_udp_close(u);
+	return 0;
+}
+
+/* ---- memory ------------------------------------------------------------------------ */
+
+/* Opens, waits in both directions, closes. */
+static int use_it_all(void)
+{
+	an_udp *a, *b;
+	an_address to;
+	char port[8];
+	int r = an_udp_open("127.0.0.1", "0", NULL, &a), value;
+
+	if (r < 0)
+		return r;
+	r = an_udp_open("127.0.0.1", "0", NULL, &b);
+	if (r < 0) {
+		an_udp_close(a);
+		return r;
+	}
+	snprintf(port, sizeof port, "%u", an_udp_port(b));
+	r = an_address_parse("127.0.0.1", port, &to);
+	if (r == 0) {
+		an_timeout limit;
+
+		an_timeout_begin(&limit, AN_SECOND);
+		r = (int)an_udp_receive(b, &value, sizeof value, NULL);
+		r = an_timeout_end(&limit, r);
+	}
+	if (r == -ETIMEDOUT)
+		r = an_udp_send_to(a, "x", 1, &to);
+	an_udp_close(a);
+	an_udp_close(b);
+	return r;
+}
+
+TASK_TEST(each_allocation_may_fail)
+{
+	int r = use_it_all();
+
+	CHECK_EQUAL(r, 0);
+	for (size_t n = 1;; n++) {
+		CHECK(n < 100);
+		an_testing_fail_allocation(n);
+		r = use_it_all();
+		if (!an_testing_allocation_failed())
+			break;
+		CHECK_EQUAL(r, -ENOMEM);
+	}
+	CHECK_EQUAL(r, 0);
+	return 0;
+}
+
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(datagrams_pass_with_the_address_of_who_sent_them),
+	cmocka_unit_test(datagrams_pass_over_ipv6),
+	cmocka_unit_test(an_endpoint_of_both_families_tells_ipv4_as_such),
+	cmocka_unit_test(a_datagram_that_is_too_long_is_told_and_the_next_one_is_whole),
+	cmocka_unit_test(a_connected_endpoint_hears_its_peer_alone),
+	cmocka_unit_test(a_refusal_is_told_once_to_the_next_send),
+	cmocka_unit_test(a_refusal_wakes_who_is_receiving),
+	cmocka_unit_test(those_that_wait_are_served_in_order),
+	cmocka_unit_test(a_sender_waits_for_room_and_nothing_is_lost),
+	cmocka_unit_test(closing_wakes_all_who_wait),
+	cmocka_unit_test(who_never_waits_lets_others_run),
+	cmocka_unit_test(a_cancelled_talk_loses_no_datagram),
+	cmocka_unit_test(a_cancelled_send_was_not_sent),
+	cmocka_unit_test(an_address_is_bound_once_unless_it_may_be_shared),
+	cmocka_unit_test(what_cannot_be_opened_is_refused),
+	cmocka_unit_test(a_broadcast_has_to_be_allowed),
+	cmocka_unit_test(outside_of_a_loop_there_are_no_endpoints),
+	cmocka_unit_test(a_group_is_heard_while_it_is_joined),
+	cmocka_unit_test(an_endpoint_of_both_families_joins_groups_of_ipv4),
+	cmocka_unit_test(each_allocation_may_fail),
+};
+TEST_MAIN_WITH("udp", tests, count_libevent, NULL)
