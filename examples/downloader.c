@@ -64,7 +64,7 @@ static int download_all(struct download *d)
 
 	an_group_begin(&workers);
 	for (unsigned i = 0; i < d->options.parallel && i < d->count; i++)
-		an_group_spawn(&workers, fetch_list, d);
+		an_group_fail(&workers, an_group_spawn(&workers, fetch_list, d));
 	return an_group_end(&workers);
 }
 
@@ -74,7 +74,7 @@ static int download_with_progress(struct download *d)
 	int r, ended;
 
 	an_group_begin(&group);
-	an_group_spawn(&group, progress_task, d);
+	an_group_fail(&group, an_group_spawn(&group, progress_task, d));
 	r = download_all(d);
 	an_group_cancel(&group);
 	ended = an_group_end(&group);

@@ -40,7 +40,7 @@ static int offload_job(struct job *job)
 	int r;
 
 	an_group_begin(&group);
-	an_group_spawn(&group, let_go, job);
+	an_group_fail(&group, an_group_spawn(&group, let_go, job));
 	r = an_offload(block, job, NULL);
 	an_group_fail(&group, r);
 	r = an_group_end(&group);

@@ -255,7 +255,7 @@ static int end_together(void *arg)
 	(void)arg;
 	an_group_begin(&group);
 	for (size_t i = 0; i < 3; i++)
-		an_group_spawn(&group, tour_work, &works[i]);
+		an_group_fail(&group, an_group_spawn(&group, tour_work, &works[i]));
 	r = an_group_end(&group);
 	tour_say("the group: %s", tour_code(r));
 	return r == -ECONNREFUSED ? 0 : r;
@@ -281,10 +281,10 @@ static int collect_every_error(void *arg)
 	(void)arg;
 	an_group_begin(&group);
 	an_group_collect(&group, errors, 4);
-	an_group_spawn_with(&group, flush, NULL,
-						  &(an_task_opts){ .name = "flush" });
-	an_group_spawn_with(&group, tour_work, &orders,
-						  &(an_task_opts){ .name = "orders" });
+	an_group_fail(&group, an_group_spawn_with(&group, flush, NULL,
+						  &(an_task_opts){ .name = "flush" }));
+	an_group_fail(&group, an_group_spawn_with(&group, tour_work, &orders,
+						  &(an_task_opts){ .name = "orders" }));
 	r = an_group_end(&group);
 	tour_say("the group: %s, %zu errors", tour_code(r), an_group_error_count(&group));
 	for (size_t i = 0; i < an_group_error_count(&group) && i < 4; i++)

@@ -129,7 +129,7 @@ static int serve(void *id)
 		return r;
 	log_line("request accepted");
 	an_group_begin(&group);
-	an_group_spawn(&group, load, NULL);
+	an_group_fail(&group, an_group_spawn(&group, load, NULL));
 	r = an_group_end(&group);
 	log_line("request answered");
 	return r;
@@ -144,8 +144,8 @@ static int set_variables_of_a_task(void *arg)
 
 	(void)arg;
 	an_group_begin(&group);
-	an_group_spawn(&group, serve, one);
-	an_group_spawn(&group, serve, two);
+	an_group_fail(&group, an_group_spawn(&group, serve, one));
+	an_group_fail(&group, an_group_spawn(&group, serve, two));
 	r = an_group_end(&group);
 	log_line("main never set one");
 	return r;
@@ -189,10 +189,10 @@ static int start_eagerly(void *arg)
 
 	(void)arg;
 	an_group_begin(&group);
-	an_group_spawn(&group, tour_work, &lazy);
+	an_group_fail(&group, an_group_spawn(&group, tour_work, &lazy));
 	tour_say("spawned: the lazy one has yet to begin");
-	an_group_spawn_with(&group, tour_work, &eager,
-						  &(an_task_opts){ .eager = true });
+	an_group_fail(&group, an_group_spawn_with(&group, tour_work, &eager,
+						  &(an_task_opts){ .eager = true }));
 	tour_say("spawned: the eager one waits already");
 	return an_group_end(&group);
 }

@@ -56,7 +56,7 @@ static int pay_in_five_times(bool locked)
 
 	an_group_begin(&group);
 	for (int i = 0; i < 5; i++)
-		an_group_spawn(&group, pay_in, &account);
+		an_group_fail(&group, an_group_spawn(&group, pay_in, &account));
 	r = an_group_end(&group);
 	tour_say("%s a lock, after five times: %d", locked ? "with" : "without",
 		 account.balance);
@@ -118,7 +118,8 @@ static int semaphore(void *arg)
 	(void)arg;
 	an_group_begin(&group);
 	for (size_t i = 0; i < 4; i++)
-		an_group_spawn(&group, work_with_a_permit, &works[i]);
+		an_group_fail(&group,
+			      an_group_spawn(&group, work_with_a_permit, &works[i]));
 	return an_group_end(&group);
 }
 
@@ -172,9 +173,11 @@ static int event(void *arg)
 
 	(void)arg;
 	an_group_begin(&group);
-	an_group_spawn_with(&group, wait_for_the_start, &start, &ann);
-	an_group_spawn_with(&group, wait_for_the_start, &start, &ben);
-	an_group_spawn(&group, fire, &start);
+	an_group_fail(&group,
+		      an_group_spawn_with(&group, wait_for_the_start, &start, &ann));
+	an_group_fail(&group,
+		      an_group_spawn_with(&group, wait_for_the_start, &start, &ben));
+	an_group_fail(&group, an_group_spawn(&group, fire, &start));
 	r = an_group_end(&group);
 	tour_say("set: %s", an_event_is_set(&start) ? "yes" : "no");
 	return r;
@@ -252,9 +255,10 @@ static int condition(void *arg)
 	(void)arg;
 	an_group_begin(&group);
 	for (size_t i = 0; i < 3; i++)
-		an_group_spawn_with(&group, buy, &shop,
-						  &(an_task_opts){ .name = names[i] });
-	an_group_spawn(&group, sell, &shop);
+		an_group_fail(&group,
+			      an_group_spawn_with(&group, buy, &shop,
+						  &(an_task_opts){ .name = names[i] }));
+	an_group_fail(&group, an_group_spawn(&group, sell, &shop));
 	return an_group_end(&group);
 }
 
@@ -281,8 +285,9 @@ static int hike_together(an_barrier *barrier, size_t count, void (*disturb)(an_b
 
 	an_group_begin(&group);
 	for (size_t i = 0; i < count; i++)
-		an_group_spawn_with(&group, hike, barrier,
-						  &(an_task_opts){ .name = names[i] });
+		an_group_fail(&group,
+			      an_group_spawn_with(&group, hike, barrier,
+						  &(an_task_opts){ .name = names[i] }));
 	an_group_fail(&group, an_sleep(10 * AN_MILLISECOND));
 	if (disturb)
 		disturb(barrier);
@@ -359,8 +364,8 @@ static int read_write_lock(void *arg)
 	(void)arg;
 	an_group_begin(&group);
 	for (size_t i = 0; i < 4; i++)
-		an_group_spawn(&group, i == 2 ? writer : reader,
-						     &works[i]);
+		an_group_fail(&group, an_group_spawn(&group, i == 2 ? writer : reader,
+						     &works[i]));
 	return an_group_end(&group);
 }
 

@@ -112,7 +112,7 @@ static int bounded_queue(void *arg)
 	(void)arg;
 	an_queue_init(&queue, 1);
 	an_group_begin(&group);
-	an_group_spawn(&group, put_three, &queue);
+	an_group_fail(&group, an_group_spawn(&group, put_three, &queue));
 	an_group_fail(&group, take_three_slowly(&queue));
 	r = an_group_end(&group);
 	an_queue_done(&queue);
@@ -167,11 +167,11 @@ static int produce_and_consume(void *arg)
 	(void)arg;
 	an_queue_init(&queue, 2);
 	an_group_begin(&group);
-	an_group_spawn_with(&group, consume, &queue,
-						  &(an_task_opts){ .name = "Xan" });
-	an_group_spawn_with(&group, consume, &queue,
-						  &(an_task_opts){ .name = "Yul" });
-	an_group_spawn(&group, produce, &queue);
+	an_group_fail(&group, an_group_spawn_with(&group, consume, &queue,
+						  &(an_task_opts){ .name = "Xan" }));
+	an_group_fail(&group, an_group_spawn_with(&group, consume, &queue,
+						  &(an_task_opts){ .name = "Yul" }));
+	an_group_fail(&group, an_group_spawn(&group, produce, &queue));
 	r = an_group_end(&group);
 	an_queue_done(&queue);
 	return r;
@@ -205,8 +205,8 @@ static int wait_until_all_is_dealt_with(void *arg)
 	(void)arg;
 	an_queue_init(&queue, AN_QUEUE_UNBOUNDED);
 	an_group_begin(&group);
-	an_group_spawn(&group, serve, &queue);
-	an_group_spawn(&group, serve, &queue);
+	an_group_fail(&group, an_group_spawn(&group, serve, &queue));
+	an_group_fail(&group, an_group_spawn(&group, serve, &queue));
 	for (size_t i = 0; i < PARCELS && !r; i++)
 		r = an_queue_tryput(&queue, &parcels[i]);
 	if (!r)

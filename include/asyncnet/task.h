@@ -240,8 +240,9 @@ AN_API void an_group_begin(an_group *g);
 
 /* Spawns a child of the group. A child that fails (returns a negative code other than the
  * -ECANCELED of its own cancellation) cancels its siblings and the body, and its code
- * becomes the group's; so it is when the child could not be made. May be called by any
- * task of the group. Never suspends.
+ * becomes the group's. May be called by any task of the group. Never suspends. A child
+ * that could not be made is the caller's to deal with: an_group_fail() with the code has
+ * it fail the group.
  * Returns 0; -ENOMEM; -ECANCELED when the group is cancelled already; AN_ERR_MISUSE when
  * it is not open, or from another thread. */
 AN_API int an_group_spawn(an_group *g, an_task_fn fn, void *arg);

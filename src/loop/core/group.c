@@ -50,21 +50,6 @@ static void unlink_child(an_group *g, an_task *child)
 	g->count--;
 }
 
-static void fail(an_group *g, int error, const char *task)
-{
-	if (error >= 0)
-		return;
-	if (!g->error)
-		g->error = error;
-	if (g->error_count < g->error_room) {
-		g->errors[g->error_count].code = error;
-		strncpy(g->errors[g->error_count].task, task, sizeof g->errors->task - 1);
-		g->errors[g->error_count].task[sizeof g->errors->task - 1] = '\0';
-	}
-	g->error_count++;
-	an_group_cancel(g);
-}
-
 static int spawn(an_group *g, an_task_fn fn, void *arg, const an_task_opts *opts,
 		 const void *site)
 {
@@ -77,10 +62,8 @@ static int spawn(an_group *g, an_task_fn fn, void *arg, const an_task_opts *opts
 	if (g->scope.cancelled)
 		return -ECANCELED;
 	r = an__task_new(g->scope.task->loop, fn, arg, opts, site, &child);
-	if (r < 0) {
-		fail(g, r, "");
+	if (r < 0)
 		return r;
-	}
 	child->detached = true;
 	link_child(g, child);
 	an__task_start(child, opts && opts->eager);
@@ -117,6 +100,21 @@ void an_group_collect(an_group *g, an_group_error *errors, size_t room)
 size_t an_group_error_count(const an_group *g)
 {
 	return g->error_count;
+}
+
+static void fail(an_group *g, int error, const char *task)
+{
+	if (error >= 0)
+		return;
+	if (!g->error)
+		g->error = error;
+	if (g->error_count < g->error_room) {
+		g->errors[g->error_count].code = error;
+		strncpy(g->errors[g->error_count].task, task, sizeof g->errors->task - 1);
+		g->errors[g->error_count].task[sizeof g->errors->task - 1] = '\0';
+	}
+	g->error_count++;
+	an_group_cancel(g);
 }
 
 void an_group_fail(an_group *g, int error)

@@ -453,7 +453,7 @@ static int storm_task(void *arg)
 	setitimer(ITIMER_REAL, &each, NULL);
 	an_group_begin(&group);
 	for (int i = 0; i < 4; i++)
-		an_group_spawn(&group, hurries, &s);
+		an_group_fail(&group, an_group_spawn(&group, hurries, &s));
 	while (dumped < s.wanted && !failed) {
 		dump_spawns(dumps_in_release, NULL, NULL);
 		an_group_fail(&group, an_yield());

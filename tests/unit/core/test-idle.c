@@ -14,7 +14,7 @@ static int burst(size_t tasks)
 
 	an_group_begin(&g);
 	for (size_t i = 0; i < tasks; i++)
-		an_group_spawn(&g, yields, NULL);
+		an_group_fail(&g, an_group_spawn(&g, yields, NULL));
 	CHECK_EQUAL(an_group_end(&g), 0);
 	return an_sleep(1); /* back to the loop, which frees what has ended */
 }
