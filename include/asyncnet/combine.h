@@ -86,8 +86,11 @@ AN_API AN_SUSPENDS int an_wait_for(an_task *task, an_duration limit, int *ret_re
 /* Cancels tasks and waits until all of them have really ended, for as long as that takes;
  * also when the caller is cancelled, so that what they work on may lie on its stack. What
  * one does after a failed an_gather(), or with those that an_wait() did not see end.
- * Suspends. The handles are consumed, but for those that another task joins. Returns 0;
- * -ECANCELED when the caller was cancelled, after all have ended likewise. */
+ * Suspends. The same task may be given more than once. The handles are consumed, but for
+ * those of tasks that others join, which are awaited all the same.
+ * Returns 0; -ECANCELED when the caller was cancelled, after all have ended likewise.
+ * -EDEADLK when the caller is among them; -ENOMEM, for which there is no cause up to 16
+ * tasks; AN_ERR_NO_TASK: then none was cancelled, and the handles are still yours. */
 AN_API AN_SUSPENDS int an_cancel_all(an_task *const *tasks, size_t count);
 
 /* ---- as completed ------------------------------------------------------------------ */

@@ -1,4 +1,5 @@
 libasyncnet_internal_la_SOURCES += \
+	%D%/cancel.c \
 	%D%/completed.c \
 	%D%/gather.c \
 	%D%/generator.c \

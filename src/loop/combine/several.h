@@ -1,5 +1,5 @@
-/* Watching several tasks at once: what gather, wait and completed have in common.
- * Combine.
+/* Watching several tasks at once: what gather, wait, completed and cancel have in
+ * common. Combine.
  *
  *	an__several_begin(&s, tasks, count, ended);
  *	an__several_claim(&s);         those that consume the handles
@@ -28,7 +28,8 @@ struct an__one {
 	an_task *task;	      /* NULL: has been handed to its owner */
 	struct an__one *next; /* for the user of this */
 	bool ended;
-	bool again; /* claimed by one that stands before it in the list; not watched */
+	bool again;  /* claimed by one that stands before it in the list; not watched */
+	bool theirs; /* claimed by somebody else; for the user of this */
 };
 
 typedef struct an__several {

@@ -164,12 +164,3 @@ int an_wait_for(an_task *task, an_duration limit, int *ret_result)
 		*ret_result = result;
 	return r;
 }
-
-int an_cancel_all(an_task *const *tasks, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		an_cancel(tasks[i]);
-	for (size_t i = 0; i < count; i++)
-		an_ignore(an_wait_for(tasks[i], AN_FOREVER, NULL));
-	return an__wait_check();
-}

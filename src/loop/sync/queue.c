@@ -184,10 +184,10 @@ void an_queue_close(an_queue *q)
 	an__wake_all(&q->getters, AN_ERR_CLOSED);
 }
 
-/* `n` items have been dealt with. */
+/* `n` items have been dealt with: some of those perhaps before they were taken. */
 static void finish(an_queue *q, size_t n)
 {
-	q->unfinished -= n;
+	q->unfinished -= n < q->unfinished ? n : q->unfinished;
 	if (!q->unfinished)
 		an__wake_all(&q->joiners, 0);
 }

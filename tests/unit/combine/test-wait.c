@@ -654,6 +654,132 @@ TASK_TEST(a_failure_behind_a_cancelled_joiner_is_reported_once_or_seen)
 	return an_trace_set_hooks(NULL);
 }
 
+/* ---- all cancelled ----------------------------------------------------------------- */
+
+TASK_TEST(all_are_cancelled_and_their_cleanup_is_awaited)
+{
+	struct worker workers[] = { { .takes = 10, .cleanup = 5 },
+				    { .takes = 10, .cleanup = 7 },
+				    { .takes = 10, .cleanup = 2 } };
+	an_task *tasks[3];
+
+	CHECK_EQUAL(spawn_workers(workers, 3, tasks), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
+	CHECK_EQUAL(an_cancel_all(tasks, 3), 0);
+	for (size_t i = 0; i < 3; i++)
+		CHECK(workers[i].cancelled && workers[i].finished);
+	CHECK_EQUAL(an_loop_task_count(an_loop_current()), 1);
+	CHECK_EQUAL(an_cancel_all(NULL, 0), 0);
+	return 0;
+}
+
+TASK_TEST(a_task_that_is_cancelled_twice_is_consumed_once)
+{
+	struct worker workers[] = { { .takes = 10, .cleanup = 5 }, { .takes = 10 } };
+	an_task *tasks[4], *next;
+
+	CHECK_EQUAL(spawn_workers(workers, 2, tasks), 0);
+	tasks[2] = tasks[0];
+	tasks[3] = tasks[1];
+	CHECK_EQUAL(an_testing_settle(), 0);
+	CHECK_EQUAL(an_cancel_all(tasks, 4), 0);
+	CHECK(workers[0].finished && workers[1].finished);
+	/* What was freed twice would be given to both of them. */
+	CHECK_EQUAL(spawn_workers(workers, 2, tasks), 0);
+	next = tasks[0];
+	CHECK(next != tasks[1]);
+	return an_cancel_all(tasks, 2);
+}
+
+static int joins_it(void *arg)
+{
+	return an_join(*(an_task **)arg, NULL);
+}
+
+/* The joiner frees the task while the others still clean up. */
+TASK_TEST_IN_ORDER(what_another_joins_is_cancelled_and_awaited)
+{
+	struct worker workers[] = { { .takes = 10, .cleanup = 5 },
+				    { .takes = 10, .cleanup = 2 } };
+	an_task *tasks[2], *joiner;
+	int result = 1;
+
+	for (int longer = 0; longer < 2; longer++) {
+		workers[longer].cleanup = 9;
+		CHECK_EQUAL(spawn_workers(workers, 2, tasks), 0);
+		CHECK_EQUAL(an_spawn(joins_it, &tasks[1], NULL, &joiner), 0);
+		CHECK_EQUAL(an_testing_settle(), 0);
+		workers[0].finished = workers[1].finished = false;
+		CHECK_EQUAL(an_cancel_all(tasks, 2), 0);
+		CHECK(workers[0].finished && workers[1].finished);
+		CHECK_EQUAL(an_join(joiner, &result), 0);
+		CHECK_EQUAL(result, 0);
+		CHECK_EQUAL(an_loop_task_count(an_loop_current()), 1);
+	}
+	return 0;
+}
+
+TASK_TEST(a_cancelled_caller_sees_all_of_them_end)
+{
+	struct worker workers[] = { { .takes = 10, .cleanup = 5 },
+				    { .takes = 10, .cleanup = 7 } };
+	an_task *tasks[2];
+	an_timeout over;
+
+	CHECK_EQUAL(spawn_workers(workers, 2, tasks), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
+	an_timeout_begin(&over, 3);
+	CHECK_EQUAL(an_cancel_all(tasks, 2), -ECANCELED);
+	CHECK(workers[0].finished && workers[1].finished);
+	CHECK_EQUAL(an_timeout_end(&over, -ECANCELED), -ETIMEDOUT);
+	return 0;
+}
+
+static int cancels_the_other(void *arg)
+{
+	an_task **other = arg;
+	int r = an_sleep(10);
+
+	an_cancel(*other);
+	return r;
+}
+
+TASK_TEST(tasks_that_cancel_each_other_all_end)
+{
+	an_task *tasks[2];
+
+	CHECK_EQUAL(an_spawn(cancels_the_other, &tasks[1], NULL, &tasks[0]), 0);
+	CHECK_EQUAL(an_spawn(cancels_the_other, &tasks[0], NULL, &tasks[1]), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
+	CHECK_EQUAL(an_cancel_all(tasks, 2), 0);
+	CHECK_EQUAL(an_loop_task_count(an_loop_current()), 1);
+	return 0;
+}
+
+TASK_TEST(nothing_is_cancelled_without_memory_or_with_the_caller)
+{
+	struct worker workers[17];
+	an_task *tasks[18];
+
+	for (int i = 0; i < 17; i++)
+		workers[i] = (struct worker){ .takes = 10 };
+	CHECK_EQUAL(spawn_workers(workers, 17, tasks), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
+	tasks[17] = an_current();
+	CHECK_EQUAL(an_cancel_all(tasks, 18), -EDEADLK);
+	an_testing_fail_allocation(1);
+	CHECK_EQUAL(an_cancel_all(tasks, 17), -ENOMEM);
+	CHECK(an_testing_allocation_failed());
+	CHECK_EQUAL(an_check(), 0);
+	CHECK_EQUAL(an_yield(), 0);
+	for (int i = 0; i < 17; i++)
+		CHECK(!workers[i].finished);
+	CHECK_EQUAL(an_cancel_all(tasks, 17), 0);
+	for (int i = 0; i < 17; i++)
+		CHECK(workers[i].cancelled);
+	return 0;
+}
+
 /* On a loop that does not run just now. */
 static void outside_a_task_they_refuse(void **state)
 {
@@ -668,6 +794,7 @@ static void outside_a_task_they_refuse(void **state)
 	assert_int_equal(an_wait(&task, 1, AN_ALL_COMPLETED, 0), AN_ERR_NO_TASK);
 	assert_int_equal(an_wait_for(task, 0, NULL), AN_ERR_NO_TASK);
 	assert_int_equal(an_gather(&task, 1, false, NULL), AN_ERR_NO_TASK);
+	assert_int_equal(an_cancel_all(&task, 1), AN_ERR_NO_TASK);
 	an_cancel(task);
 	an_detach(task);
 	assert_null(an_loop_detach(loop));
@@ -708,6 +835,12 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(wait_for_cancelled_at_each_step_loses_no_result),
 	cmocka_unit_test(a_task_outlives_its_cancelled_joiners),
 	cmocka_unit_test(a_failure_behind_a_cancelled_joiner_is_reported_once_or_seen),
+	cmocka_unit_test(all_are_cancelled_and_their_cleanup_is_awaited),
+	cmocka_unit_test(a_task_that_is_cancelled_twice_is_consumed_once),
+	cmocka_unit_test(what_another_joins_is_cancelled_and_awaited),
+	cmocka_unit_test(a_cancelled_caller_sees_all_of_them_end),
+	cmocka_unit_test(tasks_that_cancel_each_other_all_end),
+	cmocka_unit_test(nothing_is_cancelled_without_memory_or_with_the_caller),
 	cmocka_unit_test(outside_a_task_they_refuse),
 };
 

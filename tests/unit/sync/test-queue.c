@@ -372,6 +372,19 @@ TASK_TEST_IN_ORDER(closed_at_once_with_nothing_taken_it_ends_joins_and_gets)
 	return 0;
 }
 
+/* An item that is called done before it is taken, and then dropped, is no debt. */
+TASK_TEST(what_was_done_too_early_is_not_counted_twice)
+{
+	an_queue_init(&queue, 3);
+	CHECK_EQUAL(puts_to(1, 2), 0);
+	CHECK_EQUAL(an_queue_task_done(&queue), 0);
+	an_queue_close_now(&queue, NULL, NULL);
+	CHECK_EQUAL(an_queue_task_done(&queue), AN_ERR_MISUSE);
+	CHECK_EQUAL(an_queue_join(&queue), 0);
+	an_queue_done(&queue);
+	return 0;
+}
+
 /* ---- orders ------------------------------------------------------------------------ */
 
 /* Items are a key times 1000 and something by which equal ones are told apart. */
@@ -725,6 +738,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_putter_whose_item_was_taken_before_its_end_has_put_it),
 	cmocka_unit_test(closed_at_once_it_drops_its_items_and_joins_wait_for_the_rest),
 	cmocka_unit_test(closed_at_once_with_nothing_taken_it_ends_joins_and_gets),
+	cmocka_unit_test(what_was_done_too_early_is_not_counted_twice),
 	cmocka_unit_test(the_newest_comes_first_out_of_a_lifo),
 	cmocka_unit_test(the_least_comes_first_and_of_equal_ones_the_oldest),
 	cmocka_unit_test(a_full_queue_by_priority_lets_the_next_putter_in),
