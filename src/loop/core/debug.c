@@ -70,6 +70,12 @@ void an__debug_step(an_loop *loop, an_task *task, void (*enter)(an_loop *, an_ta
 
 /* ---- runs that are stuck ----------------------------------------------------------- */
 
+/* Who ended holding a lock is still its owner. */
+static const char *name_if_alive(const an_task *task, const an_loop *loop)
+{
+	return an__task_lives(loop, task) ? an_task_name(task) : "a task that has ended";
+}
+
 static void report_stuck(const an_task *task)
 {
 	const an__waiter *w = task->waiter;
@@ -78,7 +84,7 @@ static void report_stuck(const an_task *task)
 	an__trace_message(AN_LOG_WARN, "nothing can wake task %s; it waits for %s%s%s",
 			  who(task).text, w->kind->what,
 			  whom ? ", which depends on " : "",
-			  whom ? an_task_name(whom) : "");
+			  !whom ? "" : name_if_alive(whom, task->loop));
 }
 
 void an__debug_stuck(an_loop *loop)

@@ -151,12 +151,11 @@ static size_t first_named(struct dump *d, const an__frames *f)
 
 /* ---- tasks ------------------------------------------------------------------------- */
 
-/* Whether `task`, which lived at some time, is one of the loop's now. */
-static bool lives(const struct dump *d, const an_task *task)
+bool an__task_lives(const an_loop *loop, const an_task *task)
 {
-	const an__stack *stack = an__stack_at(d->loop->stacks, task);
+	const an__stack *stack = an__stack_at(loop->stacks, task);
 
-	return stack && an__task_on(stack) == task && task->loop == d->loop &&
+	return stack && an__task_on(stack) == task && task->loop == loop &&
 	       task->state < AN__TASK_DONE;
 }
 
@@ -183,7 +182,8 @@ static void put_wait(struct dump *d, const an_task *task)
 	if (!whom)
 		return;
 	put(d, ", depends on ");
-	put(d, lives(d, whom) ? an_task_name(whom) : "a task that has ended");
+	put(d, an__task_lives(d->loop, whom) ? an_task_name(whom)
+					     : "a task that has ended");
 }
 
 static void put_state(struct dump *d, const an_task *task)
@@ -244,8 +244,10 @@ static an_task *parent_of(const struct dump *d, const an_task *task)
 {
 	an_task *parent = task->parent;
 
-	return parent && lives(d, parent) && parent->serial < task->serial ? parent
-									   : NULL;
+	return parent && an__task_lives(d->loop, parent) &&
+			       parent->serial < task->serial
+		       ? parent
+		       : NULL;
 }
 
 /* Links each task to its children, oldest first. Returns the first without a parent. */

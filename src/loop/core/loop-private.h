@@ -421,6 +421,10 @@ static inline an_task *an__task_on(const an__stack *s)
 	return (an_task *)(void *)(s->top - ((sizeof(an_task) + 63) & ~(size_t)63));
 }
 
+/* Whether `task`, which lived at some time, is one of the loop's now. Safe to ask of one
+ * whose memory is gone. */
+bool an__task_lives(const an_loop *loop, const an_task *task);
+
 /* A task that has ended never comes back to its fake stack. */
 static inline void **an__fake_stack_of(an_task *task)
 {

@@ -167,6 +167,31 @@ static void a_run_that_is_stuck_says_what_each_task_waits_for(void **state)
 	assert_non_null(strstr(said, "; it waits for a mutex, which depends on main\n"));
 }
 
+static int ends_with_a_lock(void *arg)
+{
+	return an_mutex_lock(arg);
+}
+
+static int waits_for_one_that_is_gone(void *arg)
+{
+	an_task_opts name = { .name = "forgetful" };
+	an_task *task;
+
+	CHECK_EQUAL(an_spawn(ends_with_a_lock, arg, &name, &task), 0);
+	CHECK_EQUAL(an_join(task, NULL), 0);
+	return an_mutex_lock(arg);
+}
+
+static void a_lock_of_a_task_that_has_ended_is_said_to_be_that(void **state)
+{
+	an_loop_opts opts = { .virtual_clock = true, .debug = true, .slow_step = HOUR };
+	an_mutex mutex = AN_MUTEX_INIT;
+
+	(void)state;
+	assert_int_equal(an_run(waits_for_one_that_is_gone, &mutex, &opts), AN_ERR_STUCK);
+	assert_non_null(strstr(said, "which depends on a task that has ended\n"));
+}
+
 /* ---- scopes ------------------------------------------------------------------------ */
 
 /* Runs fn in debug mode in a process of its own. Returns how that ended; what it wrote to
@@ -292,6 +317,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(the_environment_switches_debug_mode_on),
 	TEST(tasks_run_in_the_same_order_as_without),
 	TEST(a_run_that_is_stuck_says_what_each_task_waits_for),
+	TEST(a_lock_of_a_task_that_has_ended_is_said_to_be_that),
 	TEST(a_scope_ended_out_of_order_ends_the_program),
 	TEST(a_scope_left_open_ends_the_program),
 	TEST(scopes_ended_in_order_are_no_mistake),
