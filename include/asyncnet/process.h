@@ -29,7 +29,7 @@
 
 AN_BEGIN_DECLS
 
-/* ---- pipes ------------------------------------------------------------------------- */
+/* ---- pipes and the standard streams ------------------------------------------------ */
 
 /* Makes a pipe: what is written to one stream is read from the other. Both are the
  * caller's to close, each by itself; the reader sees the end when the writer was closed.
@@ -37,6 +37,22 @@ AN_BEGIN_DECLS
  * Returns 0; -EMFILE, -ENFILE; -ENOMEM; AN_ERR_NO_TASK outside a loop. */
 AN_API int an_pipe(const an_stream_opts *opts, an_stream **ret_reader,
 		   an_stream **ret_writer);
+
+/* Makes a stream over a descriptor that is not the caller's alone, above all
+ * STDIN_FILENO, STDOUT_FILENO and STDERR_FILENO, be they a terminal, a pipe, a socket or
+ * a file. `fd` stays open and does not belong to the stream, which the caller closes:
+ * an_stream_drain() first, to have all written. More is read ahead than the reader asks
+ * for. Never suspends.
+ *
+ * Others who have the same terminal or pipe, such as the shell, do not find it
+ * non-blocking: the stream opens it anew. Where that cannot be (sockets, terminals of
+ * another user) O_NONBLOCK is set while there is a stream, and taken away at the last
+ * close or at exit(3); a program that is killed leaves it behind. What epoll refuses,
+ * files and the like, is read and written by a thread of the stream's own; what was
+ * written to that before the close is seen through, and the loop's end waits for it.
+ *
+ * Returns 0; -EBADF; -EMFILE, -ENFILE; -ENOMEM; AN_ERR_NO_TASK outside a loop. */
+AN_API int an_stream_borrow(int fd, const an_stream_opts *opts, an_stream **ret);
 
 /* ---- child processes --------------------------------------------------------------- */
 

@@ -19,6 +19,8 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/signal.c \
 	%D%/socket.c \
 	%D%/socket.h \
+	%D%/stdio.c \
+	%D%/stream-file.c \
 	%D%/stream-private.h \
 	%D%/stream-read.c \
 	%D%/stream-write.c \

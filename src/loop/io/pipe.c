@@ -1,4 +1,6 @@
-/* Pipes. L3. */
+/* Pipes. L3.
+ *
+ * A pipe is two streams; what makes it one is the kernel's. */
 #include "config.h"
 
 #include <asyncnet/process.h>

@@ -62,6 +62,11 @@ typedef struct an__transport {
 	/* Whether the caller's bytes may go to the kernel as they are. */
 	bool direct;
 
+	/* Instead of an offer to the kernel, where the descriptor knows no readiness:
+	 * begins to write the output, all of it, and sets the state. Only with `direct`
+	 * false. Returns 0 or an error. NULL: the kernel is asked. */
+	int (*offer)(an_stream *s);
+
 	/* Appends the sign of the end to the output, if the transport has one. */
 	void (*finish)(an_stream *s);
 
@@ -137,6 +142,13 @@ void an__stream_on_turn_end(an__turn_hook *hook);
 /* Parks until the descriptor is readable. Suspends. Returns 0; -ECANCELED;
  * AN_ERR_CLOSED; -ENOMEM. */
 int an__stream_wait_readable(an_stream *s);
+
+/* ---- files: stream-file.c ------------------------------------------------------- */
+
+/* A stream over what knows no readiness, such as a regular file: worker threads read and
+ * write it. On success `fd` is the stream's, on failure the caller's still. Returns 0;
+ * -ENOMEM; -EMFILE, -ENFILE; AN_ERR_NO_TASK. */
+int an__stream_new_file(int fd, const an_stream_opts *opts, an_stream **ret);
 
 /* ---- writing: stream-write.c ---------------------------------------------------- */
 

@@ -196,6 +196,12 @@ int an__stream_offer(an_stream *s, an__write *w)
 
 	if (s->write_state == AN__WRITE_FAILED)
 		return s->write_error;
+	if (s->transport->offer) {
+		r = s->transport->offer(s);
+		if (r < 0)
+			an__stream_write_failed(s, r);
+		return r;
+	}
 	while (r == true && (evbuffer_get_length(s->out) || (w && w->left)))
 		r = offer_once(s, w);
 	if (r == true)

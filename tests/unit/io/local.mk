@@ -44,6 +44,10 @@ tests_unit_io_test_fork_LDADD = $(TEST_LIBS)
 check_PROGRAMS += tests/unit/io/test-attached
 tests_unit_io_test_attached_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_attached_LDADD = $(TEST_LIBS)
+check_PROGRAMS += tests/unit/io/test-pipe
+tests_unit_io_test_pipe_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_pipe_LDADD = $(TEST_LIBS)
+
 EXTRA_DIST += %D%/children.h
 check_PROGRAMS += tests/unit/io/test-process tests/unit/io/test-process-end
 tests_unit_io_test_process_CFLAGS = $(TEST_CFLAGS)
