@@ -35,7 +35,8 @@ check-threads:
 		tests/unit/core/test-loop|tests/unit/core/test-run|tests/unit/log/*| \
 		tests/unit/io/test-attached|tests/unit/io/test-offload| \
 		tests/unit/sync/test-thread-queue| \
-		tests/unit/io/test-dns|tests/unit/io/test-file*|tests/unit/io/test-signal) \
+		tests/unit/io/test-dns|tests/unit/io/test-file*|tests/unit/io/test-path| \
+		tests/unit/io/test-signal) \
 		printf '%s ' $$t ;; esac; done` && \
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$$tests" check_PROGRAMS="$$tests"
 

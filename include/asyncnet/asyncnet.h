@@ -14,6 +14,7 @@
 #include <asyncnet/loop.h>
 #include <asyncnet/net.h>
 #include <asyncnet/offload.h>
+#include <asyncnet/path.h>
 #include <asyncnet/pg.h>
 #include <asyncnet/process.h>
 #include <asyncnet/signal.h>

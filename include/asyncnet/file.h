@@ -9,9 +9,9 @@
  *
  * Cancellation. A call in a cancelled scope does nothing. Once a worker has begun it, a
  * call is not cancelled any more but seen through, so that the caller's buffer is never
- * in use after the return; a timeout around it takes effect at the next call. What owns
- * all it needs and can take long is the exception, and says so: it is left behind, and
- * what comes of it is taken back.
+ * in use after the return; a timeout around it takes effect at the next call. Opening
+ * is the exception: it can block for long (a FIFO, a dead file server), owns what it
+ * needs, and is left behind.
  *
  * Errors of writing stick: the first error of a write or sync is returned by every later
  * an_file_flush() and an_file_sync(), and by every write that is gathered, until
@@ -138,25 +138,6 @@ AN_API AN_SUSPENDS int an_file_flush(an_file *f);
  * returns. */
 AN_API AN_SUSPENDS int an_file_seek(an_file *f, off_t offset, int whence,
 				    off_t *ret_position);
-
-/* ---- by name --------------------------------------------------------------------- */
-
-/* Renames, replacing what has the new name (rename(2)). Suspends. Returns 0; -ENOENT,
- * -EXDEV and the like; -ECANCELED; as an_offload(). */
-AN_API AN_SUSPENDS int an_path_rename(const char *from, const char *to);
-
-/* Removes a file's name (unlink(2)). Suspends. Returns as an_path_rename(). */
-AN_API AN_SUSPENDS int an_path_unlink(const char *path);
-
-/* Makes a folder (mkdir(2)). Suspends. Returns as an_path_rename(); -EEXIST. */
-AN_API AN_SUSPENDS int an_path_mkdir(const char *path, mode_t mode);
-
-/* What stat(2) tells. Suspends. Returns as an_path_rename(). */
-AN_API AN_SUSPENDS int an_path_stat(const char *path, struct stat *ret);
-
-/* Waits until a folder's entries are on the disk: after a rename that must outlast a
- * crash. Suspends. Returns as an_path_rename(); -ENOTDIR. */
-AN_API AN_SUSPENDS int an_path_sync(const char *folder);
 
 AN_END_DECLS
 

@@ -11,6 +11,7 @@ asyncnetinclude_HEADERS += \
 	%D%/loop.h \
 	%D%/net.h \
 	%D%/offload.h \
+	%D%/path.h \
 	%D%/pg.h \
 	%D%/process.h \
 	%D%/signal.h \

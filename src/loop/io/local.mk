@@ -1,8 +1,14 @@
 libasyncnet_internal_la_SOURCES += \
 	%D%/address.c \
+	%D%/blocking.c \
+	%D%/blocking.h \
 	%D%/connect.c \
+	%D%/copy.c \
+	%D%/dir.c \
 	%D%/dns.c \
 	%D%/dns.h \
+	%D%/errand.c \
+	%D%/errand.h \
 	%D%/file-position.c \
 	%D%/file-private.h \
 	%D%/file.c \
@@ -26,11 +32,14 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/stream-write.c \
 	%D%/stream.c \
 	%D%/stream.h \
+	%D%/temp.c \
 	%D%/tls-bio.c \
 	%D%/tls-private.h \
 	%D%/tls-session.c \
 	%D%/tls-stream.c \
 	%D%/tls.c \
+	%D%/tree.c \
 	%D%/udp.c \
+	%D%/whole.c \
 	%D%/workers.c \
 	%D%/workers.h

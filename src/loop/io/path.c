@@ -4,11 +4,16 @@
  */
 #include "config.h"
 
-#include <asyncnet/file.h>
 #include <asyncnet/offload.h>
+#include <asyncnet/path.h>
+
+#include "loop/base/alloc.h"
+#include "loop/core/wait.h"
+#include "loop/io/blocking.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 struct path_call {
@@ -46,6 +51,66 @@ int an_path_unlink(const char *path)
 	return an_offload(do_unlink, &(struct path_call){ .path = path }, NULL);
 }
 
+static int do_rmdir(void *arg)
+{
+	struct path_call *c = arg;
+
+	return result(rmdir(c->path));
+}
+
+int an_path_rmdir(const char *path)
+{
+	return an_offload(do_rmdir, &(struct path_call){ .path = path }, NULL);
+}
+
+static int do_stat(void *arg)
+{
+	struct path_call *c = arg;
+
+	return result(stat(c->path, &c->stat));
+}
+
+static int do_lstat(void *arg)
+{
+	struct path_call *c = arg;
+
+	return result(lstat(c->path, &c->stat));
+}
+
+static int look(int (*fn)(void *arg), const char *path, struct stat *ret)
+{
+	struct path_call c = { .path = path };
+	int r = an_offload(fn, &c, NULL);
+
+	if (r == 0)
+		*ret = c.stat;
+	return r;
+}
+
+int an_path_stat(const char *path, struct stat *ret)
+{
+	return look(do_stat, path, ret);
+}
+
+int an_path_lstat(const char *path, struct stat *ret)
+{
+	return look(do_lstat, path, ret);
+}
+
+static int do_sync(void *arg)
+{
+	struct path_call *c = arg;
+
+	return an__blocking_sync_folder(c->path);
+}
+
+int an_path_sync(const char *folder)
+{
+	return an_offload(do_sync, &(struct path_call){ .path = folder }, NULL);
+}
+
+/* ---- making folders -------------------------------------------------------------- */
+
 static int do_mkdir(void *arg)
 {
 	struct path_call *c = arg;
@@ -59,36 +124,53 @@ int an_path_mkdir(const char *path, mode_t mode)
 			  NULL);
 }
 
-static int do_stat(void *arg)
-{
-	struct path_call *c = arg;
+struct making {
+	mode_t mode;
+	char path[];
+};
 
-	return result(stat(c->path, &c->stat));
+/* Those above it must let the caller in. */
+static void make_parents(struct making *m)
+{
+	for (char *p = m->path; (p = strchr(p, '/')); p++) {
+		*p = 0;
+		/* What fails here fails again for the folder itself. */
+		if (p != m->path)
+			(void)!mkdir(m->path, m->mode | S_IWUSR | S_IXUSR);
+		*p = '/';
+	}
 }
 
-int an_path_stat(const char *path, struct stat *ret)
+static int do_mkdir_all(void *arg)
 {
-	struct path_call c = { .path = path };
-	int r = an_offload(do_stat, &c, NULL);
+	struct making *m = arg;
+	size_t len = strlen(m->path);
+	struct stat st;
 
-	if (r == 0)
-		*ret = c.stat;
+	while (len > 1 && m->path[len - 1] == '/')
+		m->path[--len] = 0;
+	make_parents(m);
+	if (mkdir(m->path, m->mode) == 0)
+		return 0;
+	if (errno == EEXIST && stat(m->path, &st) == 0)
+		return S_ISDIR(st.st_mode) ? 0 : -EEXIST;
+	return -errno;
+}
+
+int an_path_mkdir_all(const char *path, mode_t mode)
+{
+	size_t size = strlen(path) + 1;
+	struct making *m;
+	int r = an__wait_check();
+
+	if (r < 0)
+		return r;
+	m = an__malloc(sizeof *m + size);
+	if (!m)
+		return -ENOMEM;
+	m->mode = mode;
+	memcpy(m->path, path, size);
+	r = an_offload(do_mkdir_all, m, NULL);
+	free(m);
 	return r;
-}
-
-static int do_sync(void *arg)
-{
-	struct path_call *c = arg;
-	int fd = open(c->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
-
-	if (fd < 0)
-		return -errno;
-	r = result(fsync(fd));
-	close(fd);
-	return r;
-}
-
-int an_path_sync(const char *folder)
-{
-	return an_offload(do_sync, &(struct path_call){ .path = folder }, NULL);
 }

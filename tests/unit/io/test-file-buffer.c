@@ -589,7 +589,8 @@ TASK_TEST(every_allocation_may_fail)
 		r = read_and_write();
 		if (!an_testing_allocation_failed())
 			break;
-		CHECK_EQUAL(r, -ENOMEM);
+		/* One more thread is started where there is the memory for it. */
+		CHECK(r == -ENOMEM || r == 0);
 		CHECK_EQUAL(read_and_write(), 0);
 		an_file_close(shared);
 	}
