@@ -2,8 +2,10 @@
  *
  * A lock-free stack that senders push to and the loop takes whole and turns round, so
  * that messages of one sender arrive in order. An eventfd wakes the loop; only the sender
- * that finds the stack empty writes to it. `holds` keeps the loop alive while someone
- * will still send; `expecting` counts tasks to which someone may.
+ * that finds the stack empty writes to it. The loop may have found the message before
+ * that, when something else woke it, and come to its end: `senders` counts those whom its
+ * memory and its eventfd have to wait for, a moment. `holds` keeps the loop alive while
+ * someone will still send; `expecting` counts tasks to which someone may.
  */
 #include "config.h"
 
@@ -13,6 +15,8 @@
 #include <asyncnet/error.h>
 
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -52,25 +56,40 @@ int an__post_init(an_loop *loop)
 void an__post_done(an_loop *loop)
 {
 	an__post_run(loop);
+	while (atomic_load_explicit(&loop->senders, memory_order_acquire))
+		sched_yield();
 	event_del(&loop->post_event);
 	close(loop->post_fd);
+}
+
+/* The counter cannot overflow: it is written once for each time the stack is emptied.
+ * pthread_cancel() would end a thread in the write, and nobody would hear of what it
+ * sent. */
+static void tell_loop(an_loop *loop)
+{
+	uint64_t one = 1;
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	while (write(loop->post_fd, &one, sizeof one) < 0 && errno == EINTR)
+		;
+	pthread_setcancelstate(state, NULL);
 }
 
 void an__loop_post(an_loop *loop, an__post_node *node)
 {
 	an__post_node *top = atomic_load_explicit(&loop->posts, memory_order_relaxed);
-	uint64_t one = 1;
 
+	/* Before the message, which may be the last that the loop waits for. */
+	atomic_fetch_add_explicit(&loop->senders, 1, memory_order_relaxed);
 	do
 		node->next = top;
 	while (!atomic_compare_exchange_weak_explicit(&loop->posts, &top, node,
 						      memory_order_release,
 						      memory_order_relaxed));
-	/* The counter cannot overflow: it is written once for each time the stack is
-	 * emptied. */
 	if (!top)
-		while (write(loop->post_fd, &one, sizeof one) < 0 && errno == EINTR)
-			;
+		tell_loop(loop);
+	atomic_fetch_sub_explicit(&loop->senders, 1, memory_order_release);
 }
 
 void an__post_run(an_loop *loop)

@@ -66,3 +66,6 @@ tests_unit_core_test_done_LDADD = $(TEST_LIBS)
 check_PROGRAMS += tests/unit/core/test-cancel
 tests_unit_core_test_cancel_CFLAGS = $(TEST_CFLAGS)
 tests_unit_core_test_cancel_LDADD = $(TEST_LIBS)
+check_PROGRAMS += tests/unit/core/test-post
+tests_unit_core_test_post_CFLAGS = $(TEST_CFLAGS)
+tests_unit_core_test_post_LDADD = $(TEST_LIBS)
