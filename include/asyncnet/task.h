@@ -72,9 +72,10 @@ AN_API int an_spawn(an_task_fn fn, void *arg, const an_task_opts *opts, an_task 
  * or -ECANCELED if it was cancelled before its first step. On failure the handle is still
  * yours.
  * Returns 0; -ECANCELED when the caller was cancelled (the task runs on); -EDEADLK when a
- * task joins itself; -EBUSY when another task joins it already; AN_ERR_MISUSE for a task
- * of another thread's loop and, as long as no new task has its place, for a handle that
- * was consumed. */
+ * task joins itself; -EBUSY when another task joins it already, and for the main task of
+ * an an_run(), which joins it; AN_ERR_MISUSE for a task of another thread's loop, for a
+ * detached one and, as long as no new task has its place, for a handle that was
+ * consumed. */
 AN_API AN_SUSPENDS int an_join(an_task *task, int *ret_result);
 
 /* Gives the handle up: the task runs on and is freed when it ends. No effect while
@@ -116,7 +117,7 @@ AN_API const char *an_task_name(const an_task *task);
 
 /* Has fn(arg, result) called when the task ends: once, before its joiner runs, in the
  * order of the calls; at once when it has ended already. fn must not suspend
- * (AN_ERR_NO_TASK). Never suspends. Returns 0; -ENOMEM. */
+ * (AN_ERR_NO_TASK); it may detach the task. Never suspends. Returns 0; -ENOMEM. */
 AN_API int an_task_on_done(an_task *task, void (*fn)(void *arg, int result), void *arg);
 
 /* Takes back the oldest an_task_on_done() with this fn and arg. Returns whether there was
@@ -131,7 +132,7 @@ AN_API bool an_task_off_done(an_task *task, void (*fn)(void *arg, int result), v
 typedef struct an_local {
 	const char *name; /* for debuggers */
 	/* Called, when no task can see a value any more, for values that are not NULL.
-	 * Must not suspend. NULL: values are borrowed, and must outlive all tasks that
+	 * Must not suspend (AN_ERR_NO_TASK at the end of a task). NULL: values are borrowed, and must outlive all tasks that
 	 * see them. */
 	void (*release)(void *value);
 } an_local;

@@ -292,7 +292,7 @@ an_call *an_call_cancel(an_call *call)
 	 * loop need not wait for it. */
 	an_loop *loop = an__current_loop;
 
-	if (!call)
+	if (!call || !loop) /* it was the parent's, before a fork() */
 		return NULL;
 	if (__builtin_expect(loop->calls.spare_count >= SPARE || !link_of(call)->next, 0))
 		return cancel_slowly(loop, call);

@@ -22,16 +22,24 @@ static void call(an__task_watch *watch, an_task *task)
 	free(c);
 }
 
+/* It may detach the task, which is then gone. */
+static void call_at_once(an_loop *loop, void (*fn)(void *arg, int result), void *arg,
+			 int result)
+{
+	an_task *self = loop->current;
+
+	loop->current = NULL;
+	fn(arg, result);
+	loop->current = self;
+}
+
 int an_task_on_done(an_task *task, void (*fn)(void *arg, int result), void *arg)
 {
-	an_task *self = an_current();
 	struct callback *c;
 
 	if (task->state == AN__TASK_DONE) {
 		task->retrieved = true;
-		task->loop->current = NULL;
-		fn(arg, task->result);
-		task->loop->current = self;
+		call_at_once(task->loop, fn, arg, task->result);
 		return 0;
 	}
 	c = an__malloc(sizeof *c);

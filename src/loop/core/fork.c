@@ -28,7 +28,7 @@ static an_loop *orphan; /* of the one thread that the child began with */
  * ends, if it returns, without anybody's hearing of it. */
 static void disown(an_loop *loop)
 {
-	an_task *task = loop->current;
+	an_task *task = loop->current ? loop->current : loop->finishing;
 
 	an__ready_clear(loop);
 	loop->budget = 0;

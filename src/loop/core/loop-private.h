@@ -179,7 +179,9 @@ struct an_loop {
 	an_task *main_task;
 	an__stack_pool *stacks;
 	struct an__idle idle;
-	bool ending; /* tasks that are spawned now begin cancelled */
+	an_task *finishing; /* whose end is being told to callbacks, on its stack */
+	bool ending;	    /* tasks that are spawned now begin cancelled */
+	bool given_up;	    /* none can be spawned, and none is freed before the loop */
 	/* run.c: of a loop whose base is its own */
 	bool running, stopping;
 	an__timer patience; /* while it ends: says what it waits for */

@@ -51,7 +51,7 @@ void an__task_watch_remove(an__task_watch *watch);
 
 /* What an_join() does with a handle while it waits, for others that wait and then consume
  * it: while a task is claimed nobody else can join it, and to detach it has no effect, so
- * it is there when it has ended. */
+ * it is there when it has ended. A detached task counts as claimed. */
 bool an__task_claimed(const an_task *task);
 void an__task_claim(an_task *task);   /* is not claimed, and not the current task */
 void an__task_unclaim(an_task *task); /* the handle is its owner's again */

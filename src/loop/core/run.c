@@ -71,7 +71,8 @@ int an_loop_run_until(an_loop *loop, an_task *task, int *ret_result)
 {
 	int r;
 
-	if (!can_run(loop) || task->loop != loop)
+	if (!can_run(loop) || task->loop != loop || task->state == AN__TASK_SPARE ||
+	    task->detached)
 		return AN_ERR_MISUSE;
 	if (task->joining)
 		return -EBUSY;
@@ -217,6 +218,7 @@ static int run_main(an_loop *loop, an_task_fn fn, void *arg, const void *site)
 
 	if (r < 0)
 		return r;
+	loop->main_task->joining = true; /* by this run, to its end */
 	an__task_start(loop->main_task, false);
 	if (!loop->opts.no_signals)
 		an__loop_handle_interrupt(loop, true);

@@ -45,27 +45,33 @@ static void report_locks(const an_task *task)
 			  an_task_name(task));
 }
 
-/* What they call must not suspend: outside a task, nothing does. */
-static void tell_watches(an_task *task)
-{
-	an_task *self = task->loop->current;
-	an__task_watch *w;
-
-	task->loop->current = NULL;
-	while ((w = task->watches)) {
-		an__task_watch_remove(w);
-		w->fn(w, task);
-	}
-	task->loop->current = self;
-}
-
-/* What releases a value may look at the task, but finds no variables any more. */
+/* What releases a value finds no variables any more. */
 static void drop_locals(an_task *task)
 {
 	struct an__binding *newest = task->locals;
 
 	task->locals = NULL;
 	an__locals_drop(newest);
+}
+
+/* What is called here must not suspend: outside a task, nothing does. It may detach the
+ * task, on whose stack it is: an_detach() then leaves it to the end. */
+static void call_back(an_task *task)
+{
+	an_loop *loop = task->loop;
+	an_task *self = loop->current;
+	an__task_watch *w;
+
+	loop->current = NULL;
+	loop->finishing = task;
+	if (task->locals)
+		drop_locals(task);
+	while ((w = task->watches)) {
+		an__task_watch_remove(w);
+		w->fn(w, task);
+	}
+	loop->finishing = NULL;
+	loop->current = self;
 }
 
 static void finish(an_task *task)
@@ -80,10 +86,8 @@ static void finish(an_task *task)
 	if (task->timed)
 		an__timer_disarm(&task->timer);
 	loop->task_count--;
-	if (task->locals)
-		drop_locals(task);
-	if (task->watches)
-		tell_watches(task);
+	if (task->locals || task->watches)
+		call_back(task);
 	if (task->group)
 		an__group_child_done(task);
 	else if (task->detached && task != loop->main_task)
@@ -228,6 +232,8 @@ int an__task_new(an_loop *loop, an_task_fn fn, void *arg, const an_task_opts *op
 	size_t stack_size = opts ? opts->stack_size : 0;
 	an_task *task;
 
+	if (__builtin_expect(loop->given_up, 0))
+		return AN_ERR_NO_TASK;
 	if (!stack_size && loop->spare) {
 		task = take_spare(loop);
 	} else {
@@ -318,11 +324,13 @@ void an__tasks_report_left(an_loop *loop, const char *what)
 }
 
 /* Nothing can wake them: they end here, without running again. All have, before anybody
- * is told, so that none is looked for on a stack that is gone. */
+ * is told, so that none is looked for on a stack that is gone; and those that are
+ * detached meanwhile stay on the list. */
 void an__tasks_give_up(an_loop *loop)
 {
 	an__list *i;
 
+	loop->given_up = true;
 	if (!loop->task_count)
 		return;
 	an__tasks_report_left(loop, "was given up: nothing can wake it");
@@ -340,13 +348,8 @@ void an__tasks_give_up(an_loop *loop)
 	}
 	loop->task_count = 0;
 	an__ready_clear(loop);
-	for (i = loop->tasks.next; i != &loop->tasks; i = i->next) {
-		an_task *task = an__container(i, an_task, all);
-
-		if (task->locals)
-			drop_locals(task);
-		tell_watches(task);
-	}
+	for (i = loop->tasks.next; i != &loop->tasks; i = i->next)
+		call_back(an__container(i, an_task, all));
 }
 
 /* Those that ended and were never joined: their handles die with the loop. */
@@ -419,7 +422,7 @@ int an_join(an_task *task, int *ret_result)
 		return AN_ERR_NO_TASK;
 	if (task == self)
 		return -EDEADLK;
-	if (task->loop != self->loop || task->state == AN__TASK_SPARE)
+	if (task->loop != self->loop || task->state == AN__TASK_SPARE || task->detached)
 		return AN_ERR_MISUSE;
 	if (task->joining)
 		return -EBUSY;
@@ -438,7 +441,7 @@ int an_join(an_task *task, int *ret_result)
 
 bool an__task_claimed(const an_task *task)
 {
-	return task->joining;
+	return task->joining || task->detached;
 }
 
 void an__task_claim(an_task *task)
@@ -487,13 +490,19 @@ static bool is_foreign(const an_task *task, const char *call)
 	       belongs_to_others(call);
 }
 
+/* It has ended, and somebody else frees it: finish() or the end of the loop. */
+static bool is_freed_later(const an_task *task)
+{
+	return task == task->loop->finishing || task->loop->given_up;
+}
+
 an_task *an_detach(an_task *task)
 {
 	if (!task || is_foreign(task, "an_detach") || task->joining ||
 	    task->state == AN__TASK_SPARE)
 		return NULL;
 	task->detached = true;
-	if (task->state == AN__TASK_DONE) {
+	if (task->state == AN__TASK_DONE && !is_freed_later(task)) {
 		report_unjoined(task);
 		an__task_free(task);
 	}
