@@ -77,8 +77,8 @@ AN_API int an_loop_new(const an_loop_opts *opts, an_loop **ret);
  * Returns 0; AN_ERR_CLOSED when an_loop_stop() came first; AN_ERR_STUCK when nothing can
  * wake the task any more, where that can be told (an_run()); AN_ERR_MISUSE inside the
  * running loop, or for a loop that is attached or another thread's, or a task of another
- * loop or one that is detached; -EBUSY when another task joins it; AN_ERR_NO_TASK in a forked child. In these
- * cases the handle is still yours. */
+ * loop or one that is detached; -EBUSY when another task joins it; AN_ERR_NO_TASK in a
+ * forked child. In these cases the handle is still yours. */
 AN_API int an_loop_run_until(an_loop *loop, an_task *task, int *ret_result);
 
 /* Runs the loop until an_loop_stop(). Blocks as above. Returns 0; AN_ERR_MISUSE likewise;

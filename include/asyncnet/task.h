@@ -132,8 +132,8 @@ AN_API bool an_task_off_done(an_task *task, void (*fn)(void *arg, int result), v
 typedef struct an_local {
 	const char *name; /* for debuggers */
 	/* Called, when no task can see a value any more, for values that are not NULL.
-	 * Must not suspend (AN_ERR_NO_TASK at the end of a task). NULL: values are borrowed, and must outlive all tasks that
-	 * see them. */
+	 * Must not suspend (AN_ERR_NO_TASK at the end of a task, where it may detach
+	 * that). NULL: values are borrowed, and must outlive all tasks that see them. */
 	void (*release)(void *value);
 } an_local;
 

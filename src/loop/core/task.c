@@ -27,13 +27,29 @@ static void report_unjoined(const an_task *task)
 			  an_task_name(task), an_strerror(task->result));
 }
 
-/* Children of a group that is never ended would report to a stack that is gone. */
+/* Those of a group on this stack, which is gone before it is ended: they are on their
+ * own. */
+static void let_children_go(an_task *task)
+{
+	an__list *all = &task->loop->tasks;
+	uintptr_t low = (uintptr_t)task->stack->low, high = (uintptr_t)task;
+
+	for (an__list *i = all->next; i != all; i = i->next) {
+		an_task *child = an__container(i, an_task, all);
+		uintptr_t group = (uintptr_t)child->group;
+
+		if (group >= low && group < high)
+			child->group = NULL;
+	}
+}
+
 static void close_scopes(an_task *task)
 {
 	an__debug_scopes(task, NULL);
 	an__trace_message(AN_LOG_ERROR,
 			  "task %s ended without ending a scope that it began",
 			  an_task_name(task));
+	let_children_go(task);
 	task->scope = &task->root;
 	an__limit_update(task);
 }

@@ -1,7 +1,9 @@
 /* Groups: children that end together. */
+#include "tests/support/messages.h"
 #include "tests/support/run.h"
 
 #include <errno.h>
+#include <string.h>
 
 static int ended;
 
@@ -248,6 +250,48 @@ TASK_TEST(a_child_may_spawn_siblings)
 	return 0;
 }
 
+static int forgets_its_group(void *arg)
+{
+	an_group group;
+
+	(void)arg;
+	an_group_begin(&group);
+	for (int i = 0; i < 3; i++)
+		CHECK_EQUAL(an_group_spawn(&group, sleeps_a_second, NULL), 0);
+	return 0;
+}
+
+/* Others use the stack that the group was on. */
+static int fills_its_stack(void *arg)
+{
+	volatile char filling[16 * 1024];
+
+	(void)arg;
+	memset((char *)filling, 0x5a, sizeof filling);
+	CHECK_EQUAL(an_sleep(2 * AN_SECOND), 0);
+	for (size_t i = 0; i < sizeof filling; i++)
+		CHECK_EQUAL(filling[i], 0x5a);
+	return 0;
+}
+
+TASK_TEST(children_of_a_group_that_was_not_ended_go_on_without_it)
+{
+	an_task *task;
+	int result;
+
+	ended = 0;
+	messages_begin();
+	CHECK_EQUAL(an_spawn(forgets_its_group, NULL, NULL, &task), 0);
+	CHECK_EQUAL(an_join(task, NULL), 0);
+	messages_end();
+	CHECK_EQUAL(messages_with("ended without ending a scope"), 1);
+	CHECK_EQUAL(an_spawn(fills_its_stack, NULL, NULL, &task), 0);
+	CHECK_EQUAL(an_join(task, &result), 0);
+	CHECK_EQUAL(result, 0);
+	CHECK_EQUAL(ended, 3);
+	return 0;
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(the_end_waits_for_every_child),
 	cmocka_unit_test(an_empty_group_ends_at_once),
@@ -261,5 +305,6 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(
 		a_child_that_comes_at_the_last_moment_is_waited_for_and_cancelled),
 	cmocka_unit_test(a_child_may_spawn_siblings),
+	cmocka_unit_test(children_of_a_group_that_was_not_ended_go_on_without_it),
 };
 TEST_MAIN("group", tests)
