@@ -111,9 +111,10 @@ void an_loop_get_metrics(const an_loop *loop, an_loop_metrics *ret)
 		.lag_max = f->lag_max,
 		.busy = f->busy,
 	};
-	/* Those of the turn that runs now. */
+	/* Those of the turn that runs now. Inside eager children the budget may be more
+	 * than the turn began with: theirs were counted when they were spawned. */
 	if (loop->current && !loop->stepping)
-		ret->switches += loop->allowance - loop->budget;
+		ret->switches += (uint64_t)loop->allowance - loop->budget;
 	for (size_t i = 0; i < AN_LAG_BUCKETS; i++)
 		ret->lag[i] = f->lag[i];
 }

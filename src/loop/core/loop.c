@@ -128,7 +128,7 @@ static void run_ready(an_loop *loop)
 	} else {
 		while ((next = an__next_ready(loop)))
 			enter(loop, next);
-		loop->figures.switches += loop->allowance - loop->budget;
+		loop->figures.switches += (uint64_t)loop->allowance - loop->budget;
 	}
 	free_dead(loop);
 }

@@ -288,6 +288,30 @@ TASK_TEST(a_clock_that_jumps_knows_no_lag)
 	return 0;
 }
 
+static uint64_t switches_seen;
+
+static int spawns_eagerly_and_counts(void *arg)
+{
+	const an_task_opts eager = { .eager = true };
+	an_loop_metrics m;
+	int depth = (int)(intptr_t)arg;
+
+	if (depth)
+		return an_spawn(spawns_eagerly_and_counts, (void *)(intptr_t)(depth - 1),
+				&eager, NULL);
+	an_loop_get_metrics(an_loop_current(), &m);
+	switches_seen = m.switches;
+	return an_sleep(1);
+}
+
+TASK_TEST(resumptions_are_counted_inside_eager_children)
+{
+	switches_seen = 0;
+	CHECK_EQUAL(spawns_eagerly_and_counts((void *)5), 0);
+	CHECK(switches_seen >= 5 && switches_seen < 100);
+	return an_sleep(2);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(tasks_are_listed_in_the_order_of_their_spawning),
 	cmocka_unit_test(tasks_for_which_there_is_no_room_are_counted),
@@ -300,5 +324,6 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_turn_that_takes_long_is_in_the_histogram),
 	cmocka_unit_test(an_attached_loop_has_its_histogram),
 	cmocka_unit_test(a_clock_that_jumps_knows_no_lag),
+	cmocka_unit_test(resumptions_are_counted_inside_eager_children),
 };
 TEST_MAIN("inspect", tests)
