@@ -282,13 +282,19 @@ static void tell(void *arg, int result)
 	back.told = true;
 }
 
+static void forks_at_end(void *arg, int result)
+{
+	(void)result;
+	forks_and_returns(arg);
+}
+
 static void runs_later(void *arg)
 {
 	(void)arg;
 	back.others_ran = true;
 }
 
-enum way { BY_TASK, BY_CALL, BY_TIMER, BY_MESSAGE, BY_EVENT, WAYS };
+enum way { BY_TASK, BY_CALL, BY_TIMER, BY_MESSAGE, BY_EVENT, BY_END, WAYS };
 
 static int start(enum way way)
 {
@@ -312,6 +318,12 @@ static int start(enum way way)
 	case BY_MESSAGE:
 		CHECK_EQUAL(an_post(an_loop_current(), forks_and_returns, NULL), 0);
 		CHECK_EQUAL(an_post(an_loop_current(), runs_later, NULL), 0);
+		break;
+	case BY_END:
+		CHECK_EQUAL(an_spawn(returns_six, NULL, NULL, &task), 0);
+		CHECK_EQUAL(an_task_on_done(task, forks_at_end, NULL), 0);
+		CHECK_EQUAL(an_task_on_done(task, tell, NULL), 0);
+		an_detach(task);
 		break;
 	default:
 		CHECK_EQUAL(event_base_once(an_loop_base(an_loop_current()), -1,
