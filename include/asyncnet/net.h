@@ -144,8 +144,39 @@ AN_API int an_listener_address(const an_listener *l, char *buf, size_t cap);
 /* The port of a TCP listener, host order; 0 for others. */
 AN_API unsigned an_listener_port(const an_listener *l);
 
-/* Closes; a task parked in an_accept() gets AN_ERR_CLOSED. Accepts NULL, returns NULL. */
+/* Closes; a task parked in an_accept() gets AN_ERR_CLOSED, and an an_serve() stops.
+ * Accepts NULL, returns NULL. */
 AN_API an_listener *an_listener_close(an_listener *l);
+
+/* ---- serving ----------------------------------------------------------------------- */
+
+/* Serves one connection, in a task of its own. `stream` is borrowed, and must not be
+ * closed or kept: when the handler has returned 0 or more, what it wrote is sent within
+ * 10 s and the end is said, and then the stream is closed; after a failure it is closed
+ * at once. A failure ends this connection alone; it is reported through trace.h, as
+ * AN_LOG_DEBUG when it is the peer's doing (a reset, an end too early), else as
+ * AN_LOG_WARN. */
+typedef int (*an_serve_handler)(void *arg, an_stream *stream);
+
+/* Of an_serve(). */
+typedef struct an_serve_opts {
+	size_t max_connections; /* at a time; more wait in the kernel's queue; 0: 10000 */
+	an_duration drain_timeout; /* for handlers that run at the stop; 0: 30 s */
+	const char *name;	   /* of the tasks; NULL: "connection". Borrowed */
+	size_t stack_size;	   /* of the tasks, bytes; 0: the loop's default */
+} an_serve_opts;
+
+/* Accepts connections in the calling task and has handler(arg, stream) run for each, with
+ * TLS started on it before if the listener was given a context. Suspends. The listener is
+ * the caller's still; to stop gracefully, another task (or a callback) closes it: no more
+ * connections are taken, and handlers that run have the drain timeout to end, after which
+ * they are cancelled. A cancellation of the caller cancels them at once. In any case no
+ * handler runs any more when this returns.
+ * Without memory for a connection that one is closed, and serving goes on.
+ * Returns 0 after a stop; -ETIMEDOUT after one for which handlers had to be cancelled;
+ * -ECANCELED; errors of an_accept(). */
+AN_API AN_SUSPENDS int an_serve(an_listener *l, an_serve_handler handler, void *arg,
+				const an_serve_opts *opts);
 
 AN_END_DECLS
 

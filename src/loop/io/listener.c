@@ -7,7 +7,8 @@
  * by the next task that has to.
  *
  * Who is on what: `acceptors` wait for a connection and are woken by the callback;
- * `stalled` are out of descriptors or memory and wake by their own deadline.
+ * `stalled` are out of descriptors or memory and wake by their own deadline, or wait in
+ * an an_serve() that is full and are woken by the end of a connection.
  * an_listener_close() wakes both.
  */
 #include "config.h"
@@ -20,6 +21,7 @@
 #include "loop/core/loop.h"
 #include "loop/core/wait.h"
 #include "loop/io/dns.h"
+#include "loop/io/listener.h"
 #include "loop/io/socket.h"
 #include "loop/io/stream.h"
 
@@ -170,10 +172,23 @@ static int accept_fd(an_listener *l)
 	return r;
 }
 
-static void leave(an_listener *l)
+void an__listener_hold(an_listener *l)
 {
-	if (--l->refs == 0 && l->closed)
+	l->refs++;
+}
+
+/* The context is needed by who serves the last connections. */
+void an__listener_release(an_listener *l)
+{
+	if (--l->refs == 0 && l->closed) {
+		an_tls_free(l->opts.tls);
 		free(l);
+	}
+}
+
+int an__listener_wait(an_listener *l, an__waiter *w, const an__wait_kind *kind)
+{
+	return l->closed ? AN_ERR_CLOSED : an__wait(w, &l->stalled, kind);
 }
 
 int an_accept(an_listener *l, an_stream **ret)
@@ -181,9 +196,9 @@ int an_accept(an_listener *l, an_stream **ret)
 	an_stream_opts opts = l->opts.stream;
 	int fd, r;
 
-	l->refs++;
+	an__listener_hold(l);
 	fd = accept_fd(l);
-	leave(l);
+	an__listener_release(l);
 	if (fd < 0)
 		return fd;
 	r = an__stream_new_socket(fd, &opts, ret);
@@ -229,10 +244,10 @@ an_listener *an_listener_close(an_listener *l)
 		unlink(l->unix_path);
 	an__wake_all(&l->acceptors, AN_ERR_CLOSED);
 	an__wake_all(&l->stalled, AN_ERR_CLOSED);
-	an_tls_free(l->opts.tls);
 	free(l->unix_path);
-	if (!l->refs)
-		free(l);
+	l->unix_path = NULL;
+	an__listener_hold(l);
+	an__listener_release(l);
 	return NULL;
 }
 

@@ -13,6 +13,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/file-private.h \
 	%D%/file.c \
 	%D%/listener.c \
+	%D%/listener.h \
 	%D%/offload.c \
 	%D%/offload.h \
 	%D%/path.c \
@@ -22,6 +23,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/process-spawn.c \
 	%D%/process-start.c \
 	%D%/process.c \
+	%D%/serve.c \
 	%D%/signal.c \
 	%D%/socket.c \
 	%D%/socket.h \

@@ -62,3 +62,7 @@ tests_unit_io_test_process_end_LDADD = $(TEST_LIBS)
 check_PROGRAMS += tests/unit/io/test-udp
 tests_unit_io_test_udp_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_udp_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/io/test-serve
+tests_unit_io_test_serve_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_serve_LDADD = $(TEST_LIBS)
