@@ -119,11 +119,22 @@ AN_API int an_listen(const char *host, const char *service, const an_listen_opts
 AN_API int an_listen_unix(const char *path, const an_listen_opts *opts,
 			  an_listener **ret);
 
-/* Takes over a listening descriptor (socket activation), makes it non-blocking and
- * closes it in the end. On failure it is the caller's still. Never suspends.
+/* Takes over a listening descriptor (an_activated_fd()), makes it non-blocking and closes
+ * it in the end. Of `opts` only tls and stream mean anything; TCP_NODELAY is set for what
+ * will be accepted. On failure it is the caller's still. Never suspends.
  * Returns 0; -EINVAL when it does not listen; -ENOTSOCK, -EBADF; -ENOMEM;
  * AN_ERR_NO_TASK. */
 AN_API int an_listen_fd(int fd, const an_listen_opts *opts, an_listener **ret);
+
+/* Socket activation: a descriptor that the service manager has opened and handed to this
+ * process by LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES, as systemd does for the sockets
+ * of a unit (FileDescriptorName= is the name). `index` counts from 0 among those of that
+ * name; NULL: among all. It is to be given, once, to an_listen_fd() or an_udp_new(); here
+ * it is only made to close on exec. Never suspends; from any thread while none changes
+ * the environment.
+ * Returns the descriptor; -ENOENT when there is none, or they are another process's;
+ * -EBADF when it is not open; -EINVAL when the variables are no numbers. */
+AN_API int an_activated_fd(const char *name, size_t index);
 
 /* Waits for a connection. Suspends. Out of descriptors (EMFILE, ENFILE, ENOBUFS,
  * ENOMEM), it waits 100 ms and tries again; connections that were aborted in the queue

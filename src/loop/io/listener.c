@@ -318,7 +318,7 @@ int an_listen_fd(int fd, const an_listen_opts *opts, an_listener **ret)
 {
 	static const an_listen_opts defaults;
 	socklen_t size = sizeof(int);
-	int listening, flags;
+	int listening, flags, on = 1;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0)
 		return -errno;
@@ -328,6 +328,8 @@ int an_listen_fd(int fd, const an_listen_opts *opts, an_listener **ret)
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
 	    fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 		return -errno;
+	/* Fails for what is not TCP. */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	return listener_new(fd, opts ? opts : &defaults, ret);
 }
 

@@ -6,7 +6,7 @@
 
 #include <asyncnet/net.h>
 
-/* Between these two the struct outlives its close; an_accept() then says AN_ERR_CLOSED. */
+/* Between these two the struct outlives its close; an_accept() says AN_ERR_CLOSED. */
 void an__listener_hold(an_listener *l);
 void an__listener_release(an_listener *l);
 

@@ -1,4 +1,5 @@
 libasyncnet_internal_la_SOURCES += \
+	%D%/activation.c \
 	%D%/address.c \
 	%D%/blocking.c \
 	%D%/blocking.h \
