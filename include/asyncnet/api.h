@@ -9,6 +9,8 @@
  *    that `p = an_x_free(p)` clears the variable.
  *  - Objects belong to the loop of the thread that made them; what may be called from
  *    other threads says so.
+ *  - errno is no part of a result, and it is the thread's, not the task's: any call may
+ *    change it, and after one that suspended it is what other tasks have left.
  *  - Strings end with a zero, and what has a length need not; lengths count bytes.
  *
  * AN_API       the symbol is exported.

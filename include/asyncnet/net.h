@@ -33,7 +33,11 @@ AN_API unsigned an_address_port(const an_address *a);
 /* What a name stands for, in the order in which to try them. */
 typedef struct an_addresses {
 	size_t count;
-	__extension__ an_address list[]; /* C++ has no such arrays by itself */
+/* C++ has no such arrays by itself. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic"
+	an_address list[];
+#pragma GCC diagnostic pop
 } an_addresses;
 
 /* Resolves a host and a service ("443", "https"). Addresses in digits are answered at
