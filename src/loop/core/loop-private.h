@@ -200,6 +200,7 @@ struct an_loop {
 	/* Other threads. */
 	int post_fd;
 	_Atomic(an__post_node *) posts; /* newest first */
+	an__post_node *taken;		/* oldest first: those that are being run */
 	atomic_uint senders;		/* that are in an__loop_post() */
 	atomic_bool closed;		/* an_post() is refused */
 	size_t holds;

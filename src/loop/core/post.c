@@ -92,9 +92,10 @@ void an__loop_post(an_loop *loop, an__post_node *node)
 	atomic_fetch_sub_explicit(&loop->senders, 1, memory_order_release);
 }
 
-void an__post_run(an_loop *loop)
+/* Behind those that were taken before and have not run yet. */
+static void take(an_loop *loop)
 {
-	an__post_node *n, *next, *oldest = NULL;
+	an__post_node *n, *next, *oldest = NULL, **end = &loop->taken;
 
 	n = atomic_exchange_explicit(&loop->posts, NULL, memory_order_acquire);
 	for (; n; n = next) {
@@ -102,8 +103,19 @@ void an__post_run(an_loop *loop)
 		n->next = oldest;
 		oldest = n;
 	}
-	for (n = oldest; n && loop == an__current_loop; n = next) {
-		next = n->next;
+	while (*end)
+		end = &(*end)->next;
+	*end = oldest;
+}
+
+/* A message may detach the loop, whose end then runs those behind it. */
+void an__post_run(an_loop *loop)
+{
+	an__post_node *n;
+
+	take(loop);
+	while (loop == an__current_loop && (n = loop->taken)) {
+		loop->taken = n->next;
 		n->fn(n);
 	}
 }

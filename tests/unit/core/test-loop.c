@@ -315,6 +315,37 @@ static void detaches(evutil_socket_t fd, short events, void *arg)
 	event_base_loopbreak(an_loop_base(*loop));
 }
 
+static an_loop *attached;
+
+static void detaches_attached(void *arg)
+{
+	(void)arg;
+	attached = an_loop_detach(attached);
+}
+
+static void adds_one(void *arg)
+{
+	++*(int *)arg;
+}
+
+static void a_message_may_detach_the_loop_and_those_behind_it_arrive(void **state)
+{
+	struct event_base *base = event_base_new();
+	int arrived = 0;
+
+	(void)state;
+	assert_int_equal(an_loop_attach(base, NULL, &attached), 0);
+	assert_int_equal(an_post(attached, adds_one, &arrived), 0);
+	assert_int_equal(an_post(attached, detaches_attached, NULL), 0);
+	assert_int_equal(an_post(attached, adds_one, &arrived), 0);
+	assert_int_equal(an_post(attached, adds_one, &arrived), 0);
+	event_base_loop(base, EVLOOP_ONCE);
+	assert_null(attached);
+	assert_null(an_loop_current());
+	assert_int_equal(arrived, 3);
+	event_base_free(base);
+}
+
 static int detaches_its_loop(void *arg)
 {
 	an_loop *loop = an_loop_current();
@@ -423,6 +454,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(tasks_that_compute_do_not_keep_the_loop_from_its_events),
 	cmocka_unit_test(tasks_run_inside_a_base_that_the_caller_dispatches),
 	cmocka_unit_test(a_detached_loop_cancels_what_still_runs),
+	cmocka_unit_test(a_message_may_detach_the_loop_and_those_behind_it_arrive),
 	cmocka_unit_test(a_loop_cannot_be_detached_from_inside),
 	cmocka_unit_test(the_first_interrupt_cancels_the_main_task),
 	cmocka_unit_test(signals_are_left_alone_on_request),
