@@ -2,8 +2,10 @@
 bench_binaries = \
 	bench/limits/download \
 	bench/limits/http_get \
+	bench/limits/lines \
 	bench/limits/mutex \
 	bench/limits/queue \
+	bench/limits/read4k \
 	bench/limits/scope \
 	bench/limits/sleep \
 	bench/limits/spawn_join \
@@ -11,8 +13,10 @@ bench_binaries = \
 	bench/limits/yield \
 	bench/ours/download \
 	bench/ours/http_get \
+	bench/ours/lines \
 	bench/ours/mutex \
 	bench/ours/queue \
+	bench/ours/read4k \
 	bench/ours/scope \
 	bench/ours/sleep \
 	bench/ours/spawn_join \
@@ -25,6 +29,8 @@ EXTRA_DIST += \
 	bench/README.md \
 	bench/run \
 	bench/peers/download_curl.c \
+	bench/peers/files.go \
+	bench/peers/files_python.py \
 	bench/peers/http_get.go \
 	bench/peers/http_get_aiohttp.py \
 	bench/peers/http_get_curl.c \
@@ -39,10 +45,12 @@ bench_limits_download_SOURCES = \
 	bench/limits/download.c bench/limits/connect.h bench/measure.h
 bench_limits_http_get_SOURCES = \
 	bench/limits/http_get.c bench/limits/connect.h bench/measure.h
+bench_limits_lines_SOURCES = bench/limits/lines.c bench/measure.h
 bench_limits_mutex_SOURCES = \
 	bench/limits/mutex.c bench/limits/fiber.h bench/measure.h
 bench_limits_queue_SOURCES = \
 	bench/limits/queue.c bench/limits/fiber.h bench/measure.h
+bench_limits_read4k_SOURCES = bench/limits/read4k.c bench/measure.h
 bench_limits_scope_SOURCES = bench/limits/scope.c bench/measure.h
 bench_limits_sleep_SOURCES = \
 	bench/limits/sleep.c bench/limits/fiber.h bench/measure.h
@@ -55,10 +63,14 @@ bench_ours_download_SOURCES = bench/ours/download.c bench/measure.h
 bench_ours_download_LDADD = libasyncnet.la
 bench_ours_http_get_SOURCES = bench/ours/http_get.c bench/measure.h
 bench_ours_http_get_LDADD = libasyncnet.la
+bench_ours_lines_SOURCES = bench/ours/lines.c bench/measure.h
+bench_ours_lines_LDADD = libasyncnet.la
 bench_ours_mutex_SOURCES = bench/ours/mutex.c bench/measure.h
 bench_ours_mutex_LDADD = libasyncnet.la
 bench_ours_queue_SOURCES = bench/ours/queue.c bench/measure.h
 bench_ours_queue_LDADD = libasyncnet.la
+bench_ours_read4k_SOURCES = bench/ours/read4k.c bench/measure.h
+bench_ours_read4k_LDADD = libasyncnet.la
 bench_ours_scope_SOURCES = bench/ours/scope.c bench/measure.h
 bench_ours_scope_LDADD = libasyncnet.la
 bench_ours_sleep_SOURCES = bench/ours/sleep.c bench/measure.h

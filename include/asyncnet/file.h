@@ -3,7 +3,7 @@
  * The system has no readiness for files: each call runs on the loop's offload pool (see
  * offload.h), but for reads of what lies in the page cache, which are done at once. A hop
  * to the pool costs some 10 us. Lines are read through a buffer, so that one hop is for
- * thousands of them; what is written in small pieces can be gathered likewise
+ * thousands of them, and so are small reads; what is written in small pieces can be gathered likewise
  * (an_file_buffer()). All else goes straight to the system: read and write in pieces of
  * 64 KiB or more.
  *
@@ -90,8 +90,11 @@ AN_API int an_file_fd(const an_file *f);
  * an_file_stat() see what was gathered when it was flushed. */
 
 /* Reads up to `cap` bytes; fewer only at the end of the file. Suspends as
- * an_file_pread().
- * Returns as that; -EBUSY; what an_file_flush() returns, if something is gathered. */
+ * an_file_pread(). Of a regular file, less than 16 KiB go through the buffer (below),
+ * unless it was opened with O_DIRECT: so what others write there meanwhile may be seen
+ * up to 64 KiB late.
+ * Returns as an_file_pread(); -ENOMEM; -EBUSY; what an_file_flush() returns, if something
+ * is gathered. */
 AN_API AN_SUSPENDS ssize_t an_file_read(an_file *f, void *buf, size_t cap);
 
 /* Reads a line, up to and with its "\n", into the file's buffer (64 KiB and more if a

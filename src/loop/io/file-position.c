@@ -19,6 +19,9 @@
 #include <unistd.h>
 
 #define IN_SIZE ((size_t)64 << 10)
+/* Reads of less than this go through the buffer, of a regular file. */
+#define SMALL ((size_t)16 << 10)
+
 #define LINE_LIMIT ((size_t)64 << 10)
 
 static int begin_sequential(an_file *f)
@@ -137,39 +140,6 @@ int an_file_buffer(an_file *f, size_t size)
 
 /* ---- reading --------------------------------------------------------------------- */
 
-static ssize_t read_own(an_file *f, char *buf, size_t cap)
-{
-	size_t had = f->in.len < cap ? f->in.len : cap;
-	ssize_t n;
-
-	if (f->out.len) {
-		n = flush(f);
-		if (n < 0)
-			return n;
-	}
-	if (had) {
-		memcpy(buf, f->in.data + f->in.start, had);
-		consume(&f->in, had);
-		if (had == cap)
-			return (ssize_t)had;
-	}
-	n = an__file_read(f, buf + had, cap - had, false);
-	if (n < 0)
-		return had ? (ssize_t)had : n;
-	return (ssize_t)had + n;
-}
-
-ssize_t an_file_read(an_file *f, void *buf, size_t cap)
-{
-	int r = begin_sequential(f);
-
-	if (r < 0)
-		return r;
-	if (cap > SSIZE_MAX)
-		return end_sequential(f, -EINVAL);
-	return end_sequential(f, read_own(f, buf, cap));
-}
-
 /* Makes room behind what lies in the buffer, which has less than `want` bytes. */
 static int make_room(struct file_buffer *b, size_t want)
 {
@@ -197,16 +167,67 @@ static int make_room(struct file_buffer *b, size_t want)
 static ssize_t fill(an_file *f, size_t want)
 {
 	struct file_buffer *b = &f->in;
-	ssize_t n = f->out.len ? flush(f) : 0;
+	ssize_t n = make_room(b, want);
 
-	if (n == 0)
-		n = make_room(b, want);
 	if (n < 0)
 		return n;
 	n = an__file_read(f, b->data + b->len, b->size - b->len, true);
 	if (n > 0)
 		b->len += (size_t)n;
 	return n;
+}
+
+static size_t take(struct file_buffer *b, char *buf, size_t cap)
+{
+	size_t len = b->len < cap ? b->len : cap;
+
+	if (len) {
+		memcpy(buf, b->data + b->start, len);
+		consume(b, len);
+	}
+	return len;
+}
+
+static ssize_t read_own(an_file *f, char *buf, size_t cap)
+{
+	size_t had = take(&f->in, buf, cap);
+	ssize_t n = 1;
+
+	while (had < cap && n > 0) {
+		if (f->ahead && cap - had < SMALL) {
+			n = fill(f, IN_SIZE);
+			had += take(&f->in, buf + had, cap - had);
+			continue;
+		}
+		n = an__file_read(f, buf + had, cap - had, false);
+		return n < 0 && had ? (ssize_t)had : n < 0 ? n : (ssize_t)had + n;
+	}
+	return n < 0 && !had ? n : (ssize_t)had;
+}
+
+/* Before any reading: what was gathered is written, what is outdated read again. */
+static int prepare_to_read(an_file *f)
+{
+	if (f->out.len) {
+		int r = flush(f);
+
+		if (r < 0)
+			return r;
+	}
+	if (f->stale)
+		read_back(f);
+	f->stale = false;
+	return 0;
+}
+
+ssize_t an_file_read(an_file *f, void *buf, size_t cap)
+{
+	int r = begin_sequential(f);
+
+	if (r < 0)
+		return r;
+	r = cap > SSIZE_MAX ? -EINVAL : prepare_to_read(f);
+	return end_sequential(f, r < 0 ? r : read_own(f, buf, cap));
 }
 
 /* The length of the next line with its newline, 0: not all of it is there. `seen` bytes
@@ -256,7 +277,9 @@ int an_file_read_line(an_file *f, size_t limit, const char **ret_line, size_t *r
 		return r;
 	if (!limit)
 		limit = LINE_LIMIT;
-	r = limit < SSIZE_MAX ? read_line(f, limit, ret_line, ret_len) : -EINVAL;
+	r = limit < SSIZE_MAX ? prepare_to_read(f) : -EINVAL;
+	if (r == 0)
+		r = read_line(f, limit, ret_line, ret_len);
 	return (int)end_sequential(f, r);
 }
 

@@ -25,6 +25,8 @@ struct an_file {
 	bool closed;	 /* by the owner */
 	bool sequential; /* a call that moves the position is under way */
 	bool uncached;	 /* the file system has no reads without waiting */
+	bool ahead;	 /* a regular file: small reads go through the buffer */
+	bool stale;	 /* something was written beneath what was read ahead */
 	int error;
 	size_t burst; /* bytes that were read since others had their turn */
 	struct file_buffer in, out;

@@ -74,6 +74,7 @@ static int writing_call(an_file *f, int (*fn)(void *arg), struct file_call *c)
 {
 	int r = call(f, fn, c);
 
+	f->stale = true;
 	if (r < 0 && c->begun && !f->error)
 		f->error = r;
 	return r;
@@ -226,6 +227,7 @@ int an_file_truncate(an_file *f, off_t size)
 	struct file_call c = { .offset = size };
 
 	an__file_enter(f);
+	f->stale = true;
 	return (int)an__file_leave(f, call(f, do_truncate, &c));
 }
 
@@ -344,6 +346,7 @@ struct opening {
 static int do_open(void *arg)
 {
 	struct opening *o = arg;
+	struct stat st;
 	int fd;
 
 	do
@@ -351,6 +354,9 @@ static int do_open(void *arg)
 	while (fd < 0 && errno == EINTR);
 	o->error = fd < 0 ? -errno : 0;
 	o->file->fd = fd;
+	/* O_DIRECT has rules for the memory that is read to. */
+	o->file->ahead = fd >= 0 && !(o->flags & O_DIRECT) && fstat(fd, &st) == 0 &&
+			 S_ISREG(st.st_mode);
 	return 0;
 }
 

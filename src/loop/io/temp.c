@@ -96,8 +96,10 @@ static struct temporary *prepare(const char *folder, const char *prefix, bool fi
 			       prefix ? prefix : "an-");
 	if (file)
 		t->file = an__calloc(1, sizeof *t->file);
-	if (t->file)
+	if (t->file) {
 		t->file->fd = -1;
+		t->file->ahead = true;
+	}
 	t->errand.free = free_temporary;
 	if (t->name && (t->file || !file))
 		return t;

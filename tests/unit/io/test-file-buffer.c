@@ -316,6 +316,33 @@ TASK_TEST(the_position_is_the_callers_whatever_lies_in_buffers)
 	return 0;
 }
 
+TASK_TEST(small_reads_share_a_hop_and_see_what_was_written)
+{
+	static char text[40000], buf[40000];
+	an_file *f = opened(O_RDWR | O_CREAT | O_TRUNC);
+
+	memset(text, 'x', sizeof text);
+	CHECK_EQUAL(an_file_pwrite(f, text, sizeof text, 0), 0);
+	nothing_cached = true;
+	for (int i = 0; i < 10; i++)
+		CHECK_EQUAL(an_file_read(f, buf, 1000), 1000);
+	CHECK_EQUAL(reads, 1);
+	CHECK_EQUAL(an_file_pwrite(f, "new", 3, 10000), 0);
+	CHECK_EQUAL(an_file_read(f, buf, 4), 4);
+	CHECK(!memcmp(buf, "newx", 4));
+	CHECK_EQUAL(an_file_truncate(f, 20000), 0);
+	CHECK_EQUAL(an_file_read(f, buf, sizeof buf), 20000 - 10004);
+	CHECK_EQUAL(an_file_read(f, buf, 1), 0);
+	/* more than is read ahead goes straight to the caller */
+	CHECK_EQUAL(an_file_seek(f, 0, SEEK_SET, NULL), 0);
+	CHECK_EQUAL(an_file_pwrite(f, text, sizeof text, 0), 0);
+	CHECK_EQUAL(an_file_read(f, buf, 10), 10);
+	CHECK_EQUAL(an_file_read(f, buf, sizeof buf), sizeof buf - 10);
+	CHECK(!memcmp(buf, text, sizeof buf - 10));
+	an_file_close(f);
+	return 0;
+}
+
 /* ---- gathered writes --------------------------------------------------------------- */
 
 TASK_TEST(writes_are_gathered_until_the_buffer_is_full)
@@ -611,6 +638,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_line_beyond_the_limit_stays_to_be_read),
 	cmocka_unit_test(a_pipe_gives_a_line_as_soon_as_it_is_there),
 	cmocka_unit_test(the_position_is_the_callers_whatever_lies_in_buffers),
+	cmocka_unit_test(small_reads_share_a_hop_and_see_what_was_written),
 	cmocka_unit_test(writes_are_gathered_until_the_buffer_is_full),
 	cmocka_unit_test(short_writes_go_on_where_they_ended),
 	cmocka_unit_test(after_a_lost_write_no_flush_says_ok),
