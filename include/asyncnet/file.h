@@ -2,10 +2,10 @@
  *
  * The system has no readiness for files: each call runs on the loop's offload pool (see
  * offload.h), but for reads of what lies in the page cache, which are done at once. A hop
- * to the pool costs some 10 us. Lines are read through a buffer, so that one hop is for
- * thousands of them, and so are small reads; what is written in small pieces can be gathered likewise
- * (an_file_buffer()). All else goes straight to the system: read and write in pieces of
- * 64 KiB or more.
+ * to the pool costs some 10 us. Lines and small reads go through a buffer, so that one
+ * hop is for thousands of them; what is written in small pieces can be gathered likewise
+ * (an_file_buffer()). All else goes straight to the system: write in pieces of 64 KiB or
+ * more.
  *
  * Cancellation. A call in a cancelled scope does nothing. Once a worker has begun it, a
  * call is not cancelled any more but seen through, so that the caller's buffer is never
