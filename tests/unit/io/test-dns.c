@@ -330,8 +330,8 @@ static void the_loop_does_not_wait_for_a_query_nobody_wants(void **state)
 
 	(void)state;
 	assert_int_equal(an_run(leave_a_query, NULL, NULL), 0);
-	/* Only now may the thread go on; it finds its loop gone. The next test's go is not
-	 * meant for it. */
+	/* Only now may the thread go on; it finds its loop gone. The next test's go is
+	 * not meant for it. */
 	sem_post(&go_on);
 	do
 		sched_yield();
