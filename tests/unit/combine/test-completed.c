@@ -94,6 +94,27 @@ TASK_TEST(a_task_that_is_given_twice_is_returned_once)
 
 /* asyncio semantics 19: when the time is over, every further call says so, and the tasks
  * run on. */
+/* The memory of one that was joined is the next task's, which another iteration holds. */
+TASK_TEST(what_was_returned_is_left_alone_by_the_end)
+{
+	struct worker workers[] = { { .result = 1 }, { .takes = 10 } };
+	an_task *tasks[2], *next;
+	an_completed first, second;
+
+	CHECK_EQUAL(spawn_workers(workers, 1, tasks), 0);
+	tasks[1] = tasks[0];
+	CHECK_EQUAL(an_completed_begin(&first, tasks, 2), 0);
+	CHECK_EQUAL(an_completed_next(&first, &next, NULL), 0);
+	CHECK_EQUAL(an_join(next, NULL), 0);
+	CHECK_EQUAL(spawn_workers(&workers[1], 1, tasks), 0);
+	CHECK(tasks[0] == next);
+	CHECK_EQUAL(an_completed_begin(&second, tasks, 1), 0);
+	an_completed_end(&first);
+	CHECK_EQUAL(an_join(tasks[0], NULL), -EBUSY);
+	an_completed_end(&second);
+	return end_workers(tasks, 1);
+}
+
 TASK_TEST(when_the_time_is_over_the_tasks_run_on)
 {
 	struct worker workers[] = { { .takes = 30, .result = 3 },
@@ -344,6 +365,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(those_that_had_ended_come_first_and_in_their_order),
 	cmocka_unit_test(an_iteration_over_nothing_is_over),
 	cmocka_unit_test(a_task_that_is_given_twice_is_returned_once),
+	cmocka_unit_test(what_was_returned_is_left_alone_by_the_end),
 	cmocka_unit_test(when_the_time_is_over_the_tasks_run_on),
 	cmocka_unit_test(those_who_wait_are_served_in_their_order),
 	cmocka_unit_test(the_end_wakes_who_waits),
