@@ -34,6 +34,7 @@
 #endif
 
 #define STDIO_COUNT 3
+#define DESCRIPTORS_MAX (1 << 20) /* as fs.nr_open has it */
 
 /* ---- in the child ------------------------------------------------------------------ */
 
@@ -130,18 +131,25 @@ static bool seal_listed(void)
 	return n == 0;
 }
 
+/* Where nobody says which there are: all that there can be. */
+static void seal_each(void)
+{
+	struct rlimit limit;
+	int end = DESCRIPTORS_MAX;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < (rlim_t)end)
+		end = (int)limit.rlim_cur;
+	for (int fd = STDIO_COUNT; fd < end; fd++)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
 /* All others are closed by the exec(), be they marked by their makers or not. */
 static int seal(const an__start *s)
 {
-	struct rlimit limit;
-
+	/* Linux 5.11 and later, and not in every sandbox. */
 	if (syscall(SYS_close_range, STDIO_COUNT, ~0u, CLOSE_RANGE_CLOEXEC) &&
-	    !seal_listed()) {
-		if (getrlimit(RLIMIT_NOFILE, &limit))
-			return errno;
-		for (int fd = STDIO_COUNT; (rlim_t)fd < limit.rlim_cur; fd++)
-			fcntl(fd, F_SETFD, FD_CLOEXEC);
-	}
+	    !seal_listed())
+		seal_each();
 	for (size_t i = 0; i < s->pass_count; i++)
 		if (fcntl(s->pass_fds[i], F_SETFD, 0) < 0)
 			return errno;

@@ -1,13 +1,18 @@
 /* Child processes: what they are started with, how they end, and talking to them. The
  * children are /bin/sh and what every system has. */
+#include "tests/support/child.h"
 #include "tests/unit/io/children.h"
 
 #include "loop/io/process-private.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 static char said[4096];
 
@@ -199,6 +204,59 @@ REAL_TEST(no_descriptor_is_inherited_by_accident)
 	close(passed);
 	close(careless);
 	return 0;
+}
+
+/* Has the system calls fail from here on, in what is started, too. */
+static int deny(const unsigned calls[2])
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, calls[0], 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, calls[1], 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof filter / sizeof *filter, filter };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return -errno;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) ? -errno : 0;
+}
+
+static int inherit_nothing(void *arg)
+{
+	char command[96];
+	int careless = dup(STDERR_FILENO);
+
+	CHECK_EQUAL(deny(arg), 0);
+	snprintf(command, sizeof command, "test ! -e /proc/self/fd/%d && exit 3",
+		 careless);
+	CHECK_EQUAL(shell("test -e /proc/self/fd/1 && exit 3", NULL, said, sizeof said),
+		    3);
+	CHECK_EQUAL(shell(command, NULL, said, sizeof said), 3);
+	return 0;
+}
+
+static void exit_with_it(void *arg)
+{
+	_exit(run_real(inherit_nothing, arg) ? 1 : 0);
+}
+
+/* First the list of /proc has to do, then not even that is there. */
+static void an_old_kernel_lets_nothing_through_either(void **state)
+{
+	static const unsigned denied[][2] = {
+		{ SYS_close_range, SYS_pidfd_open },
+		{ SYS_close_range, SYS_getdents64 },
+	};
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		char text[512];
+
+		if (in_child(exit_with_it, (void *)denied[i], text, sizeof text))
+			fail_msg("%s", text);
+	}
 }
 
 REAL_TEST(stderr_goes_where_stdout_goes_and_stdin_is_nothing)
@@ -531,6 +589,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(the_environment_is_added_to_or_replaced),
 	cmocka_unit_test(a_program_is_looked_for_in_the_childs_path_and_folder),
 	cmocka_unit_test(no_descriptor_is_inherited_by_accident),
+	cmocka_unit_test(an_old_kernel_lets_nothing_through_either),
 	cmocka_unit_test(stderr_goes_where_stdout_goes_and_stdin_is_nothing),
 	cmocka_unit_test(stdio_may_change_places),
 	cmocka_unit_test(signals_begin_at_their_defaults),
