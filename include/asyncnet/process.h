@@ -128,12 +128,12 @@ AN_API AN_SUSPENDS int an_process_spawn(const char *const argv[],
 AN_API AN_SUSPENDS int an_process_shell(const char *command, const an_process_opts *opts,
 					an_process **ret);
 
-/* Ends it all, and never suspends: closes the streams, sends SIGTERM and, after the
- * grace, SIGKILL; the loop reaps the child in the background, and the loop's end waits
- * for that. Of a process group the others get SIGKILL when the leader ends. A child that
- * has ended is just forgotten. Tasks that wait for it get AN_ERR_CLOSED. A process that
- * its owner has not closed when the loop ends is closed there, and the handle is invalid.
- * Accepts NULL, returns NULL. */
+/* Ends it all, and never suspends: closes the streams, sends SIGTERM (and SIGCONT, for
+ * one that is stopped) and, after the grace, SIGKILL; the loop reaps the child in the
+ * background, and the loop's end waits for that. Of a process group the others get
+ * SIGKILL when the leader ends. A child that has ended is just forgotten. Tasks that wait
+ * for it get AN_ERR_CLOSED. A process that its owner has not closed when the loop ends is
+ * closed there, and the handle is invalid. Accepts NULL, returns NULL. */
 AN_API an_process *an_process_close(an_process *p);
 
 /* Waits for the child's end. Suspends. May be called by several tasks and again and

@@ -205,6 +205,7 @@ static void ask_to_end(an_process *p)
 		return;
 	}
 	send_signal(p, SIGTERM);
+	send_signal(p, SIGCONT); /* one that is stopped would not notice */
 	an__timer_arm(&p->deadline, an__duration_add(an_now(), p->grace));
 }
 

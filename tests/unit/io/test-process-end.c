@@ -79,6 +79,21 @@ REAL_TEST(close_asks_a_child_to_end_and_wakes_who_waits)
 	return 0;
 }
 
+REAL_TEST(a_stopped_child_notices_its_end)
+{
+	an_process_opts opts = { .grace = AN_HOUR };
+	struct leash leash;
+	siginfo_t info;
+	an_process *p;
+
+	CHECK_EQUAL(make_leash(&leash), 0);
+	opts.out = (an_process_io){ AN_PROCESS_FD, leash.held };
+	CHECK_EQUAL(an_process_shell("kill -STOP $$", &opts, &p), 0);
+	CHECK_EQUAL(waitid(P_PID, (id_t)an_process_pid(p), &info, WSTOPPED | WNOWAIT), 0);
+	an_process_close(p);
+	return await_end(&leash);
+}
+
 static const char stubborn[] = "trap '' TERM HUP; echo; while :; do sleep 1; done";
 
 /* On the virtual clock the grace is over at once. */
@@ -431,6 +446,7 @@ static void a_spawn_and_a_talk_are_cancelled_at_each_step(void **state)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(close_asks_a_child_to_end_and_wakes_who_waits),
+	cmocka_unit_test(a_stopped_child_notices_its_end),
 	cmocka_unit_test(a_child_that_does_not_listen_is_killed),
 	cmocka_unit_test(a_negative_grace_kills_at_once_and_the_group_with_it),
 	cmocka_unit_test(what_is_left_of_a_closed_group_is_killed),
