@@ -31,18 +31,21 @@ static int remove_folder(void **state)
 static atomic_int reads, writes, write_cap, write_error, sync_error;
 static atomic_int write_error_after; /* calls that still pass */
 static atomic_int watched = -1;	     /* the file that all this is about */
+static atomic_int nowaits, nowait_error, read_error;
 static atomic_bool nothing_cached;
 
 static void system_works(void)
 {
 	reads = writes = write_cap = write_error = write_error_after = sync_error = 0;
+	nowaits = nowait_error = read_error = 0;
 	nothing_cached = false;
 }
 
 ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
 {
+	nowaits++;
 	if (nothing_cached) {
-		errno = EAGAIN;
+		errno = nowait_error ? nowait_error : EAGAIN;
 		return -1;
 	}
 	return syscall(SYS_preadv2, fd, iov, count, offset, (off_t)0, flags);
@@ -50,7 +53,13 @@ ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int fl
 
 ssize_t read(int fd, void *buf, size_t len)
 {
-	reads += fd == watched;
+	if (fd == watched) {
+		reads++;
+		if (read_error) {
+			errno = atomic_exchange(&read_error, 0);
+			return -1;
+		}
+	}
 	return syscall(SYS_read, fd, buf, len);
 }
 
@@ -271,6 +280,49 @@ TASK_TEST(a_pipe_gives_a_line_as_soon_as_it_is_there)
 	CHECK(next_is(f, "three", 5));
 	CHECK_EQUAL(next(f, 0), AN_ERR_EOF);
 	close(fds[0]);
+	an_file_close(f);
+	return 0;
+}
+
+TASK_TEST(an_error_of_reading_is_told_and_nothing_is_lost)
+{
+	an_file *f;
+	char buf[8];
+
+	CHECK_EQUAL(write_file("one\ntwo", 7), 0);
+	f = opened(O_RDONLY);
+	nothing_cached = true;
+	read_error = EIO;
+	CHECK_EQUAL(next(f, 0), -EIO);
+	CHECK(next_is(f, "one\n", 4));
+	read_error = EIO;
+	CHECK_EQUAL(next(f, 0), -EIO);
+	/* what there is comes before the error behind it */
+	read_error = EIO;
+	CHECK_EQUAL(an_file_read(f, buf, 8), 3);
+	CHECK(!memcmp(buf, "two", 3));
+	CHECK_EQUAL(an_file_read(f, buf, 8), 0);
+	an_file_close(f);
+	return 0;
+}
+
+/* tmpfs is such a file system. */
+TASK_TEST(a_file_system_without_reads_that_do_not_wait_is_asked_once)
+{
+	an_file *f;
+	char buf[1];
+
+	CHECK_EQUAL(write_file("one", 3), 0);
+	f = opened(O_RDONLY);
+	nothing_cached = true;
+	CHECK_EQUAL(an_file_pread(f, buf, 1, 0), 1);
+	CHECK_EQUAL(an_file_pread(f, buf, 1, 0), 1);
+	CHECK_EQUAL(nowaits, 2);
+	nowait_error = EOPNOTSUPP;
+	CHECK_EQUAL(an_file_pread(f, buf, 1, 0), 1);
+	CHECK_EQUAL(an_file_pread(f, buf, 1, 1), 1);
+	CHECK_EQUAL(nowaits, 3);
+	CHECK_EQUAL(buf[0], 'n');
 	an_file_close(f);
 	return 0;
 }
@@ -637,6 +689,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(lines_are_whole_wherever_a_buffer_ends),
 	cmocka_unit_test(a_line_beyond_the_limit_stays_to_be_read),
 	cmocka_unit_test(a_pipe_gives_a_line_as_soon_as_it_is_there),
+	cmocka_unit_test(an_error_of_reading_is_told_and_nothing_is_lost),
+	cmocka_unit_test(a_file_system_without_reads_that_do_not_wait_is_asked_once),
 	cmocka_unit_test(the_position_is_the_callers_whatever_lies_in_buffers),
 	cmocka_unit_test(small_reads_share_a_hop_and_see_what_was_written),
 	cmocka_unit_test(writes_are_gathered_until_the_buffer_is_full),
