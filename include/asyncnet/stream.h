@@ -80,6 +80,14 @@ AN_API AN_SUSPENDS int an_stream_read_exactly(an_stream *s, void *buf, size_t le
 AN_API AN_SUSPENDS int an_stream_read_until(an_stream *s, const void *sep, size_t sep_len,
 					    const char **ret_data, size_t *ret_len);
 
+/* The same for any of several separators (1 to 16, of 1 to 1024 bytes): up to and with
+ * the one that ends first, of those that end there the shortest, however the bytes
+ * arrive. *ret_which (may be NULL) is its index; of two that are equal either's.
+ * Returns as above; -EINVAL for the count, too. */
+AN_API AN_SUSPENDS int an_stream_read_until_any(an_stream *s, const struct iovec *seps,
+						int count, const char **ret_data,
+						size_t *ret_len, int *ret_which);
+
 /* The same for "\n"; at the end of the stream the rest is returned as a line without
  * it, and an empty rest as AN_ERR_EOF. */
 AN_API AN_SUSPENDS int an_stream_read_line(an_stream *s, const char **ret_data,
@@ -100,6 +108,13 @@ AN_API ssize_t an_stream_peek(an_stream *s, const char **ret_data);
 
 /* Drops the first `len` bytes of the buffer (at most what is there). Never suspends. */
 AN_API void an_stream_consume(an_stream *s, size_t len);
+
+/* Puts bytes in front of what is still to be read, as if they had just arrived: for a
+ * protocol that has read too far. They are copied, and may lie in what the stream has
+ * lent. Never suspends.
+ * Returns 0; -EBUSY while a task reads; AN_ERR_CLOSED when the stream is being closed;
+ * -ENOMEM: nothing was put back, and what was lent is as it was. */
+AN_API int an_stream_unread(an_stream *s, const void *data, size_t len);
 
 /* Whether the end has been read and the buffer is empty. Never suspends. */
 AN_API bool an_stream_at_eof(const an_stream *s);

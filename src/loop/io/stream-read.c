@@ -31,6 +31,7 @@ enum {
 	READ_DIRECT = 4 * 1024,
 
 	SEPARATOR_MAX = 1024,
+	SEPARATORS = 16, /* each is looked for in turn */
 };
 
 /* ---- one attempt ---------------------------------------------------------------- */
@@ -369,49 +370,96 @@ static int lend(an_stream *s, size_t len, const char **ret_data, size_t *ret_len
 	return 0;
 }
 
-static ssize_t read_until(an_stream *s, const void *sep, size_t sep_len,
-			  const char **ret_data, size_t *ret_len)
-{
-	size_t limit = s->read_limit, from = 0;
+/* What a search has found; end SIZE_MAX: nothing. */
+struct match {
+	size_t start, end;
+	int which;
+};
 
+/* The separator that ends first in what has come since `searched` bytes were there. That
+ * one does not depend on how the bytes arrive. */
+static struct match find_any(an_stream *s, const struct iovec *seps, int count,
+			     size_t searched)
+{
+	struct match first = { 0, SIZE_MAX, 0 };
+
+	for (int i = 0; i < count; i++) {
+		size_t len = seps[i].iov_len;
+		size_t from = searched >= len ? searched - len + 1 : 0;
+		ssize_t at = find(s, seps[i].iov_base, len, from);
+		size_t start = (size_t)at, end = start + len;
+
+		if (at >= 0 &&
+		    (end < first.end || (end == first.end && start > first.start)))
+			first = (struct match){ start, end, i };
+	}
+	return first;
+}
+
+static ssize_t read_until(an_stream *s, const struct iovec *seps, int count,
+			  const char **ret_data, size_t *ret_len, int *ret_which)
+{
+	size_t limit = s->read_limit, searched = 0, longest = 0;
+
+	for (int i = 0; i < count; i++)
+		if (seps[i].iov_len > longest)
+			longest = seps[i].iov_len;
 	for (;;) {
-		ssize_t at = find(s, sep, sep_len, from);
+		struct match match = find_any(s, seps, count, searched);
 		size_t have = evbuffer_get_length(s->in);
 		ssize_t n;
 
-		if (at >= 0 && (size_t)at <= limit)
-			return lend(s, (size_t)at + sep_len, ret_data, ret_len);
+		if (match.end != SIZE_MAX) {
+			if (match.start > limit)
+				return AN_ERR_LIMIT;
+			n = lend(s, match.end, ret_data, ret_len);
+			if (n == 0 && ret_which)
+				*ret_which = match.which;
+			return n;
+		}
 		/* Even if all but the last byte of a separator were there already. */
-		if (at >= 0 || have >= limit + sep_len)
+		if (have >= limit + longest)
 			return AN_ERR_LIMIT;
-		from = have >= sep_len ? have - sep_len + 1 : 0;
-		n = fill_wait(s, limit + sep_len - have);
+		searched = have;
+		n = fill_wait(s, limit + longest - have);
 		if (n <= 0)
 			return n < 0 ? n : AN_ERR_EOF;
 	}
 }
 
-int an_stream_read_until(an_stream *s, const void *sep, size_t sep_len,
-			 const char **ret_data, size_t *ret_len)
+int an_stream_read_until_any(an_stream *s, const struct iovec *seps, int count,
+			     const char **ret_data, size_t *ret_len, int *ret_which)
 {
 	int r;
 
-	if (sep_len < 1 || sep_len > SEPARATOR_MAX)
+	if (count < 1 || count > SEPARATORS)
 		return -EINVAL;
+	for (int i = 0; i < count; i++)
+		if (seps[i].iov_len < 1 || seps[i].iov_len > SEPARATOR_MAX)
+			return -EINVAL;
 	r = begin(s);
 	if (r)
 		return r;
-	return (int)end(s, read_until(s, sep, sep_len, ret_data, ret_len));
+	return (int)end(s, read_until(s, seps, count, ret_data, ret_len, ret_which));
+}
+
+int an_stream_read_until(an_stream *s, const void *sep, size_t sep_len,
+			 const char **ret_data, size_t *ret_len)
+{
+	const struct iovec one = { (void *)sep, sep_len };
+
+	return an_stream_read_until_any(s, &one, 1, ret_data, ret_len, NULL);
 }
 
 int an_stream_read_line(an_stream *s, const char **ret_data, size_t *ret_len)
 {
+	const struct iovec newline = { (void *)"\n", 1 };
 	int r = begin(s);
 	size_t rest;
 
 	if (r)
 		return r;
-	r = (int)read_until(s, "\n", 1, ret_data, ret_len);
+	r = (int)read_until(s, &newline, 1, ret_data, ret_len, NULL);
 	if (r == AN_ERR_EOF) {
 		rest = evbuffer_get_length(s->in);
 		if (rest)
@@ -449,6 +497,32 @@ void an_stream_consume(an_stream *s, size_t len)
 {
 	drop_lent(s);
 	evbuffer_drain(s->in, len);
+}
+
+/* The bytes may be those that were lent, hence the copy. */
+int an_stream_unread(an_stream *s, const void *data, size_t len)
+{
+	struct evbuffer *copy;
+	int r = 0;
+
+	if (s->closed)
+		return AN_ERR_CLOSED;
+	if (s->reading)
+		return -EBUSY;
+	if (!len)
+		return 0;
+	copy = evbuffer_new();
+	if (!copy)
+		return -ENOMEM;
+	if (evbuffer_add(copy, data, len)) {
+		r = -ENOMEM;
+	} else {
+		drop_lent(s);
+		/* Moves chains, and so cannot fail. */
+		evbuffer_prepend_buffer(s->in, copy);
+	}
+	evbuffer_free(copy);
+	return r;
 }
 
 bool an_stream_at_eof(const an_stream *s)

@@ -70,3 +70,7 @@ tests_unit_io_test_serve_LDADD = $(TEST_LIBS)
 check_PROGRAMS += tests/unit/io/test-activation
 tests_unit_io_test_activation_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_activation_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/io/test-separators
+tests_unit_io_test_separators_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_separators_LDADD = $(TEST_LIBS)
