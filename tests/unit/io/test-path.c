@@ -44,7 +44,7 @@ struct fault {
 
 static struct fault on_write, on_fsync, on_copy, on_rename;
 static atomic_int batches, inside, cap_write;
-static atomic_bool hold_batches, hold_copies;
+static atomic_bool hold_batches, hold_copies, hold_temporary;
 
 static void system_works(void)
 {
@@ -97,6 +97,16 @@ int rename(const char *from, const char *to)
 	return fails(&on_rename)
 		       ? -1
 		       : (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+int mkostemp(char *name, int flags)
+{
+	int fd = mkostemps(name, 0, flags);
+
+	inside++;
+	while (hold_temporary)
+		sched_yield();
+	return fd;
 }
 
 ssize_t getdents64(int fd, void *buf, size_t len)
@@ -752,6 +762,43 @@ static void a_copy_left_behind_is_taken_back(void **state)
 	assert_int_equal(an_run(leave_a_copy, NULL, &one_worker), 0);
 }
 
+static int make_temporary(void *arg)
+{
+	char *name = arg;
+	an_file *f;
+
+	return an_temp_file(folder, NULL, &name, &f);
+}
+
+/* It is made all right, but nobody wants it any more. */
+static int leave_a_temporary_file(void *arg)
+{
+	size_t before = open_descriptors();
+	int files = count_in(folder), result;
+	an_task *t;
+
+	(void)arg;
+	system_works();
+	hold_temporary = true;
+	CHECK_EQUAL(an_spawn(make_temporary, NULL, NULL, &t), 0);
+	while (!inside)
+		CHECK_EQUAL(an_yield(), 0);
+	an_cancel(t);
+	CHECK_EQUAL(an_join(t, &result), 0);
+	CHECK_EQUAL(result, -ECANCELED);
+	hold_temporary = false;
+	CHECK_EQUAL(settle_workers(), 0);
+	CHECK_EQUAL(count_in(folder), files);
+	CHECK_EQUAL(open_descriptors(), before);
+	return 0;
+}
+
+static void a_temporary_file_left_behind_is_removed(void **state)
+{
+	(void)state;
+	assert_int_equal(an_run(leave_a_temporary_file, NULL, &one_worker), 0);
+}
+
 static int read_other(void *arg)
 {
 	char *data = arg;
@@ -833,6 +880,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_full_disk_loses_nothing_that_was_there),
 	cmocka_unit_test(each_call_can_be_cancelled_at_each_step),
 	cmocka_unit_test(a_copy_left_behind_is_taken_back),
+	cmocka_unit_test(a_temporary_file_left_behind_is_removed),
 	cmocka_unit_test(a_read_that_blocks_is_left_behind),
 	cmocka_unit_test(every_allocation_may_fail),
 };
