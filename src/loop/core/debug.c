@@ -79,7 +79,7 @@ static const char *name_if_alive(const an_task *task, const an_loop *loop)
 static void report_stuck(const an_task *task)
 {
 	const an__waiter *w = task->waiter;
-	const an_task *whom = w->kind->whom && w->queue ? w->kind->whom(w) : NULL;
+	const an_task *whom = w->kind->whom ? w->kind->whom(w) : NULL;
 
 	an__trace_message(AN_LOG_WARN, "nothing can wake task %s; it waits for %s%s%s",
 			  who(task).text, w->kind->what,

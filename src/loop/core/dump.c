@@ -178,7 +178,7 @@ static void put_wait(struct dump *d, const an_task *task)
 		return;
 	put(d, ": ");
 	put(d, w->kind->what);
-	whom = w->kind->whom && w->queue ? w->kind->whom(w) : NULL;
+	whom = w->kind->whom ? w->kind->whom(w) : NULL;
 	if (!whom)
 		return;
 	put(d, ", depends on ");

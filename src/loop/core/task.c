@@ -423,7 +423,9 @@ int an_spawn(an_task_fn fn, void *arg, const an_task_opts *opts, an_task **ret)
 
 static an_task *joined(const an__waiter *w)
 {
-	return an__container(w->queue, an_task, joiner);
+	an__waiters *queue = w->queue;
+
+	return queue ? an__container(queue, an_task, joiner) : NULL;
 }
 
 static const an__wait_kind for_task = { "a task", joined };

@@ -35,7 +35,7 @@ struct an__waiter;
 typedef struct an__wait_kind {
 	const char *what; /* "a mutex" */
 	/* The task on whose doing it depends, or NULL where that cannot be said. May be
-	 * called from a signal handler. */
+	 * called from a signal handler, also while the waiter is taken off its queue. */
 	an_task *(*whom)(const struct an__waiter *w);
 } an__wait_kind;
 

@@ -15,7 +15,9 @@
 
 static an_task *owner(const an__waiter *w)
 {
-	return an__container(w->queue, an_mutex, waiters)->owner;
+	an__waiters *queue = w->queue;
+
+	return queue ? an__container(queue, an_mutex, waiters)->owner : NULL;
 }
 
 static const an__wait_kind for_mutex = { "a mutex", owner };

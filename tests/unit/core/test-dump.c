@@ -190,6 +190,28 @@ TASK_TEST(whoever_waits_for_a_mutex_depends_on_its_owner)
 	return an_yield(); /* to the waiter, which unlocks it */
 }
 
+static int waits_for_a_task(void *arg)
+{
+	int result, r = an_wait_for(arg, AN_FOREVER, &result);
+
+	return r < 0 ? r : result;
+}
+
+TASK_TEST(whoever_waits_for_a_task_with_a_limit_depends_on_it)
+{
+	an_task *target;
+
+	CHECK_EQUAL(an_spawn(dump_sleeps, NULL, &(an_task_opts){ .name = "target" },
+			     &target),
+		    0);
+	dump_spawns(waits_for_a_task, target, "waiter");
+	CHECK_EQUAL(an_sleep(1), 0);
+	CHECK_EQUAL(dump(), 0);
+	CHECK(says("waiter", ": a task, depends on target\n"));
+	an_cancel(target);
+	return an_sleep(1);
+}
+
 /* ---- places ------------------------------------------------------------------------ */
 
 TASK_TEST(the_place_of_the_spawning_is_named)
@@ -483,6 +505,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(tasks_stand_under_those_that_spawned_them),
 	TEST(a_task_whose_parent_is_gone_stands_alone),
 	TEST(whoever_waits_for_a_mutex_depends_on_its_owner),
+	TEST(whoever_waits_for_a_task_with_a_limit_depends_on_it),
 	TEST(the_place_of_the_spawning_is_named),
 	TEST(a_parked_task_has_a_backtrace),
 	TEST(a_long_backtrace_is_cut),
