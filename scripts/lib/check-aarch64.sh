@@ -6,7 +6,7 @@
 #
 # The libraries for arm64 are Debian's, unpacked in BUILD/sysroot by an apt that keeps its own
 # state there: nothing of the machine changes, and nobody has to be root. AARCH64_SYSROOT names
-# a folder that has them already.
+# a folder that has them already. Exits with 77 when they cannot be fetched.
 set -eu
 cd "$(dirname "$0")/../.."
 mkdir -p "$1"
@@ -32,9 +32,12 @@ if [ ! -f "$sysroot/complete" ]; then
     apt=$build/apt
     mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$sysroot"
     : >"$apt/status"
-    apt_arm64 update
     # $packages is split on purpose.
-    apt_arm64 install -y --no-install-recommends --download-only $packages
+    apt_arm64 update &&
+        apt_arm64 install -y --no-install-recommends --download-only $packages || {
+        echo 'the packages for arm64 cannot be fetched here'
+        exit 77
+    }
     for deb in "$apt"/archives/*.deb; do
         dpkg-deb -x "$deb" "$sysroot"
     done
