@@ -4,7 +4,7 @@
  *	an_process_status status;
  *	an_process *git;
  *	int r = an_process_spawn(
- *		argv, &(an_process_opts){ .out = { AN_PROCESS_PIPE } }, &git);
+ *		argv, &(an_process_opts){ .out = { .to = AN_PROCESS_PIPE } }, &git);
  *
  *	if (r < 0)
  *		return r;
@@ -68,7 +68,7 @@ typedef enum an_process_redirect {
 	AN_PROCESS_STDOUT,  /* for stderr: wherever stdout goes */
 } an_process_redirect;
 
-/* Written as { AN_PROCESS_PIPE } or { AN_PROCESS_FD, fd }. */
+/* Written as { .to = AN_PROCESS_PIPE } or { AN_PROCESS_FD, fd }. */
 typedef struct an_process_io {
 	an_process_redirect to;
 	int fd;

@@ -213,7 +213,7 @@ static void the_end_of_a_loop_leaves_no_child(void **state)
 /* Its memory is the owner's mistake: here it is freed all the same. */
 static void a_process_that_was_not_closed_is_closed_with_its_loop(void **state)
 {
-	an_process_opts gentle = { .grace = AN_HOUR, .out = { AN_PROCESS_PIPE } };
+	an_process_opts gentle = { .grace = AN_HOUR, .out = { .to = AN_PROCESS_PIPE } };
 	size_t before = open_descriptors();
 
 	(void)state;
@@ -232,8 +232,8 @@ static int one_of_many(void *arg)
 	int r;
 
 	r = an_process_spawn(argv,
-			     &(an_process_opts){ .in = { AN_PROCESS_PIPE },
-						 .out = { AN_PROCESS_PIPE } },
+			     &(an_process_opts){ .in = { .to = AN_PROCESS_PIPE },
+						 .out = { .to = AN_PROCESS_PIPE } },
 			     &p);
 	if (r < 0)
 		return r;
@@ -308,8 +308,8 @@ static int with_all_there_is(void *arg)
 	static const char *const add[] = { "A=1", NULL };
 	an_process *p;
 	int r = an_process_spawn(argv,
-				 &(an_process_opts){ .in = { AN_PROCESS_PIPE },
-						     .out = { AN_PROCESS_PIPE },
+				 &(an_process_opts){ .in = { .to = AN_PROCESS_PIPE },
+						     .out = { .to = AN_PROCESS_PIPE },
 						     .env_add = add },
 				 &p);
 
@@ -371,7 +371,7 @@ REAL_TEST(the_children_of_others_are_left_alone)
 
 REAL_TEST(a_status_that_nobody_keeps_is_unknown)
 {
-	an_process_opts opts = { .in = { AN_PROCESS_PIPE }, .out = { AN_PROCESS_PIPE } };
+	an_process_opts opts = { .in = { .to = AN_PROCESS_PIPE }, .out = { .to = AN_PROCESS_PIPE } };
 	an_process_status status = { 17, 17 };
 	an_process *p;
 
@@ -415,8 +415,8 @@ static int spawn_and_talk(void *arg)
 {
 	an_process *p;
 	int r = an_process_shell("cat",
-				 &(an_process_opts){ .in = { AN_PROCESS_PIPE },
-						     .out = { AN_PROCESS_PIPE },
+				 &(an_process_opts){ .in = { .to = AN_PROCESS_PIPE },
+						     .out = { .to = AN_PROCESS_PIPE },
 						     .grace = AN_HOUR },
 				 &p);
 

@@ -61,7 +61,7 @@ REAL_TEST(several_tasks_wait_and_again_later)
 	an_process *p;
 
 	CHECK_EQUAL(an_process_shell("read line; exit 4",
-				     &(an_process_opts){ .in = { AN_PROCESS_PIPE } }, &p),
+				     &(an_process_opts){ .in = { .to = AN_PROCESS_PIPE } }, &p),
 		    0);
 	CHECK(an_process_pid(p) > 0);
 	CHECK_EQUAL(an_process_poll(p, &status), -EAGAIN);
@@ -110,7 +110,7 @@ REAL_TEST(a_failed_start_says_why)
 		    -EBADF);
 	CHECK_EQUAL(try("true", &(an_process_opts){ .out = { AN_PROCESS_FD, -1 } }),
 		    -EINVAL);
-	CHECK_EQUAL(try("true", &(an_process_opts){ .out = { AN_PROCESS_STDOUT } }),
+	CHECK_EQUAL(try("true", &(an_process_opts){ .out = { .to = AN_PROCESS_STDOUT } }),
 		    -EINVAL);
 	CHECK_EQUAL(try("", NULL), -EINVAL);
 
@@ -135,7 +135,7 @@ REAL_TEST(arguments_see_no_shell_and_a_command_does)
 	size_t length;
 
 	CHECK_EQUAL(an_process_spawn(
-			    argv, &(an_process_opts){ .out = { AN_PROCESS_PIPE } }, &p),
+			    argv, &(an_process_opts){ .out = { .to = AN_PROCESS_PIPE } }, &p),
 		    0);
 	CHECK_EQUAL(an_process_communicate(p, NULL, 0, &status), 0);
 	CHECK_EQUAL(status.code, 0);
@@ -261,8 +261,8 @@ static void an_old_kernel_lets_nothing_through_either(void **state)
 
 REAL_TEST(stderr_goes_where_stdout_goes_and_stdin_is_nothing)
 {
-	an_process_opts opts = { .in = { AN_PROCESS_NULL },
-				 .err = { AN_PROCESS_STDOUT } };
+	an_process_opts opts = { .in = { .to = AN_PROCESS_NULL },
+				 .err = { .to = AN_PROCESS_STDOUT } };
 
 	CHECK_EQUAL(shell("cat; echo a; echo b >&2; echo c", &opts, said, sizeof said),
 		    0);
@@ -388,7 +388,7 @@ REAL_TEST(a_group_or_a_session_of_its_own)
 
 REAL_TEST(lines_go_to_and_fro)
 {
-	an_process_opts opts = { .in = { AN_PROCESS_PIPE }, .out = { AN_PROCESS_PIPE } };
+	an_process_opts opts = { .in = { .to = AN_PROCESS_PIPE }, .out = { .to = AN_PROCESS_PIPE } };
 	const char *line;
 	an_process *p;
 	size_t length;
@@ -425,9 +425,9 @@ static char *pattern(void)
 
 REAL_TEST(a_mebibyte_goes_both_ways_at_once)
 {
-	an_process_opts opts = { .in = { AN_PROCESS_PIPE },
-				 .out = { AN_PROCESS_PIPE },
-				 .err = { AN_PROCESS_PIPE } };
+	an_process_opts opts = { .in = { .to = AN_PROCESS_PIPE },
+				 .out = { .to = AN_PROCESS_PIPE },
+				 .err = { .to = AN_PROCESS_PIPE } };
 	char *data = pattern();
 	an_process *p;
 	size_t length;
@@ -444,7 +444,7 @@ REAL_TEST(a_mebibyte_goes_both_ways_at_once)
 
 REAL_TEST(a_child_need_not_read_nor_keep_its_output_open)
 {
-	an_process_opts opts = { .in = { AN_PROCESS_PIPE }, .out = { AN_PROCESS_PIPE } };
+	an_process_opts opts = { .in = { .to = AN_PROCESS_PIPE }, .out = { .to = AN_PROCESS_PIPE } };
 	an_process_status status;
 	an_process *p;
 
@@ -466,7 +466,7 @@ REAL_TEST(a_child_need_not_read_nor_keep_its_output_open)
 /* The grandchild holds the pipe until a byte arrives on the descriptor that it has. */
 REAL_TEST(a_grandchild_that_holds_the_pipe_is_lingered_for)
 {
-	an_process_opts opts = { .out = { AN_PROCESS_PIPE },
+	an_process_opts opts = { .out = { .to = AN_PROCESS_PIPE },
 				 .linger = 20 * AN_MILLISECOND };
 	char command[96];
 	an_process_status status;
@@ -499,7 +499,7 @@ static int limited(const char *command, size_t limit, an_process **ret)
 {
 	int r = an_process_shell(
 		command,
-		&(an_process_opts){ .out = { AN_PROCESS_PIPE }, .output_limit = limit },
+		&(an_process_opts){ .out = { .to = AN_PROCESS_PIPE }, .output_limit = limit },
 		ret);
 
 	return r < 0 ? r : an_process_communicate(*ret, NULL, 0, NULL);
@@ -538,7 +538,7 @@ static int communicate(void *arg)
 
 REAL_TEST(one_task_at_a_time_communicates)
 {
-	an_process_opts opts = { .in = { AN_PROCESS_PIPE }, .out = { AN_PROCESS_PIPE } };
+	an_process_opts opts = { .in = { .to = AN_PROCESS_PIPE }, .out = { .to = AN_PROCESS_PIPE } };
 	an_process *p;
 	an_task *task;
 	int r;
@@ -557,7 +557,7 @@ REAL_TEST(one_task_at_a_time_communicates)
  * is it sent twice. */
 REAL_TEST(a_cancelled_communicate_goes_on_later)
 {
-	an_process_opts opts = { .in = { AN_PROCESS_PIPE }, .out = { AN_PROCESS_PIPE } };
+	an_process_opts opts = { .in = { .to = AN_PROCESS_PIPE }, .out = { .to = AN_PROCESS_PIPE } };
 	char *data = pattern();
 	an_process_status status;
 	an_process *p;
