@@ -66,7 +66,7 @@ TASK_TEST_IN_ORDER(a_task_that_has_ended_is_not_listed)
 #define DEEP (40 * 1024)
 
 /* Fills the array, so that the pages of the stack below it were used. */
-static int goes_deep(void *arg)
+static __attribute__((noinline)) int goes_deep(void *arg)
 {
 	volatile char array[DEEP];
 	int r;

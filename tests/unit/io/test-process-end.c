@@ -371,7 +371,8 @@ REAL_TEST(the_children_of_others_are_left_alone)
 
 REAL_TEST(a_status_that_nobody_keeps_is_unknown)
 {
-	an_process_opts opts = { .in = { .to = AN_PROCESS_PIPE }, .out = { .to = AN_PROCESS_PIPE } };
+	an_process_opts opts = { .in = { .to = AN_PROCESS_PIPE },
+				 .out = { .to = AN_PROCESS_PIPE } };
 	an_process_status status = { 17, 17 };
 	an_process *p;
 

@@ -60,8 +60,9 @@ REAL_TEST(several_tasks_wait_and_again_later)
 	int results[2];
 	an_process *p;
 
-	CHECK_EQUAL(an_process_shell("read line; exit 4",
-				     &(an_process_opts){ .in = { .to = AN_PROCESS_PIPE } }, &p),
+	CHECK_EQUAL(an_process_shell(
+			    "read line; exit 4",
+			    &(an_process_opts){ .in = { .to = AN_PROCESS_PIPE } }, &p),
 		    0);
 	CHECK(an_process_pid(p) > 0);
 	CHECK_EQUAL(an_process_poll(p, &status), -EAGAIN);
@@ -134,9 +135,10 @@ REAL_TEST(arguments_see_no_shell_and_a_command_does)
 	an_process *p;
 	size_t length;
 
-	CHECK_EQUAL(an_process_spawn(
-			    argv, &(an_process_opts){ .out = { .to = AN_PROCESS_PIPE } }, &p),
-		    0);
+	CHECK_EQUAL(
+		an_process_spawn(
+			argv, &(an_process_opts){ .out = { .to = AN_PROCESS_PIPE } }, &p),
+		0);
 	CHECK_EQUAL(an_process_communicate(p, NULL, 0, &status), 0);
 	CHECK_EQUAL(status.code, 0);
 	CHECK(strcmp(an_process_output(p, STDOUT_FILENO, &length), "$HOME; x|*||") == 0);
@@ -388,7 +390,8 @@ REAL_TEST(a_group_or_a_session_of_its_own)
 
 REAL_TEST(lines_go_to_and_fro)
 {
-	an_process_opts opts = { .in = { .to = AN_PROCESS_PIPE }, .out = { .to = AN_PROCESS_PIPE } };
+	an_process_opts opts = { .in = { .to = AN_PROCESS_PIPE },
+				 .out = { .to = AN_PROCESS_PIPE } };
 	const char *line;
 	an_process *p;
 	size_t length;
@@ -444,7 +447,8 @@ REAL_TEST(a_mebibyte_goes_both_ways_at_once)
 
 REAL_TEST(a_child_need_not_read_nor_keep_its_output_open)
 {
-	an_process_opts opts = { .in = { .to = AN_PROCESS_PIPE }, .out = { .to = AN_PROCESS_PIPE } };
+	an_process_opts opts = { .in = { .to = AN_PROCESS_PIPE },
+				 .out = { .to = AN_PROCESS_PIPE } };
 	an_process_status status;
 	an_process *p;
 
@@ -497,10 +501,10 @@ REAL_TEST(a_grandchild_that_holds_the_pipe_is_lingered_for)
 
 static int limited(const char *command, size_t limit, an_process **ret)
 {
-	int r = an_process_shell(
-		command,
-		&(an_process_opts){ .out = { .to = AN_PROCESS_PIPE }, .output_limit = limit },
-		ret);
+	int r = an_process_shell(command,
+				 &(an_process_opts){ .out = { .to = AN_PROCESS_PIPE },
+						     .output_limit = limit },
+				 ret);
 
 	return r < 0 ? r : an_process_communicate(*ret, NULL, 0, NULL);
 }
@@ -538,7 +542,8 @@ static int communicate(void *arg)
 
 REAL_TEST(one_task_at_a_time_communicates)
 {
-	an_process_opts opts = { .in = { .to = AN_PROCESS_PIPE }, .out = { .to = AN_PROCESS_PIPE } };
+	an_process_opts opts = { .in = { .to = AN_PROCESS_PIPE },
+				 .out = { .to = AN_PROCESS_PIPE } };
 	an_process *p;
 	an_task *task;
 	int r;
@@ -557,7 +562,8 @@ REAL_TEST(one_task_at_a_time_communicates)
  * is it sent twice. */
 REAL_TEST(a_cancelled_communicate_goes_on_later)
 {
-	an_process_opts opts = { .in = { .to = AN_PROCESS_PIPE }, .out = { .to = AN_PROCESS_PIPE } };
+	an_process_opts opts = { .in = { .to = AN_PROCESS_PIPE },
+				 .out = { .to = AN_PROCESS_PIPE } };
 	char *data = pattern();
 	an_process_status status;
 	an_process *p;
