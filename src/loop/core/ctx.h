@@ -107,9 +107,8 @@ struct an__ctx {
 };
 
 /* The same switch as a function, which returns the int at AN__CTX_RESULT of `from` when
- * that is come back to. It goes
- * back to its caller by an indirect jump (see quick.h). Sanitizers want to be told of
- * every switch, and have none. In ctx-*.S. */
+ * that is come back to. It goes back to its caller by an indirect jump (see quick.h).
+ * Sanitizers want to be told of every switch, and have none. In ctx-*.S. */
 #if !defined(AN__STACK_ASAN) && !defined(AN__STACK_TSAN)
 #define AN__CTX_HAS_LEAVE 1
 int an__ctx_leave_to(an__ctx *from, an__ctx *to);
@@ -134,6 +133,32 @@ void an__ctx_visit(const an__ctx *ctx, void (*fn)(void *arg), void *arg);
 static inline void *an__ctx_sp(const an__ctx *ctx)
 {
 	return ctx->sp;
+}
+
+static inline void an__ctx_save_fenv(an__ctx *ctx)
+{
+#ifdef __x86_64__
+	__asm__ volatile("fnstcw %0" : "=m"(ctx->fcw));
+#else
+	__asm__ volatile("mrs %0, fpcr" : "=r"(ctx->fpcr));
+#endif
+}
+
+/* The words above the frame are zero: an unwinder that reads the stack without CFI ends
+ * there. */
+static inline void an__ctx_make(an__ctx *ctx, void *low, void *top,
+				void (*entry)(void *arg), void *arg)
+{
+	void **sp = (void **)top - 4;
+
+	(void)low;
+	sp[0] = arg;
+	sp[1] = (void *)entry;
+	sp[2] = sp[3] = NULL;
+	ctx->sp = sp;
+	ctx->pc = (void *)an__ctx_start;
+	ctx->fp = NULL;
+	an__ctx_save_fenv(ctx);
 }
 
 /* A signal may come between the load of the stack pointer and that of the frame pointer,
@@ -168,26 +193,9 @@ void an__ctx_set_fcw(uint16_t fcw);
 static inline __attribute__((always_inline)) void an__ctx_switch_fenv(an__ctx *from,
 								      const an__ctx *to)
 {
-	__asm__ volatile("fnstcw %0" : "=m"(from->fcw));
+	an__ctx_save_fenv(from);
 	if (__builtin_expect(from->fcw != to->fcw, 0))
 		an__ctx_set_fcw(to->fcw);
-}
-
-/* The words above the frame are zero: an unwinder that reads the stack without CFI ends
- * there. */
-static inline void an__ctx_make(an__ctx *ctx, void *low, void *top,
-				void (*entry)(void *arg), void *arg)
-{
-	void **sp = (void **)top - 4;
-
-	(void)low;
-	sp[0] = arg;
-	sp[1] = (void *)entry;
-	sp[2] = sp[3] = NULL;
-	ctx->sp = sp;
-	ctx->pc = (void *)an__ctx_start;
-	ctx->fp = NULL;
-	__asm__ volatile("fnstcw %0" : "=m"(ctx->fcw));
 }
 
 #ifdef __AVX512F__
@@ -234,7 +242,7 @@ int an__ctx_leave_fenv(an__ctx *from, an__ctx *to);
 
 static inline __attribute__((always_inline)) int an__ctx_leave(an__ctx *from, an__ctx *to)
 {
-	__asm__ volatile("fnstcw %0" : "=m"(from->fcw));
+	an__ctx_save_fenv(from);
 	if (__builtin_expect(from->fcw != to->fcw, 0))
 		return an__ctx_leave_fenv(from, to);
 	return an__ctx_leave_to(from, to);
@@ -249,21 +257,6 @@ static inline __attribute__((always_inline)) int an__ctx_leave(an__ctx *from, an
 	return an__ctx_leave_to(from, to);
 }
 #endif
-
-static inline void an__ctx_make(an__ctx *ctx, void *low, void *top,
-				void (*entry)(void *arg), void *arg)
-{
-	void **sp = (void **)top - 4;
-
-	(void)low;
-	sp[0] = arg;
-	sp[1] = (void *)entry;
-	sp[2] = sp[3] = NULL;
-	ctx->sp = sp;
-	ctx->pc = (void *)an__ctx_start;
-	ctx->fp = NULL;
-	__asm__ volatile("mrs %0, fpcr" : "=r"(ctx->fpcr));
-}
 
 /* Writing fpcr is slow and seldom needed. The landing pad (bti j) is a no-op where the
  * code is not built for BTI. */
