@@ -72,6 +72,11 @@ AN_API AN_SUSPENDS int an_file_allocate(an_file *f, off_t size);
  * is writing out what was gathered; -ECANCELED; as an_offload(). */
 AN_API AN_SUSPENDS int an_file_sync(an_file *f);
 
+/* The same without what is not needed to read the data again, such as the times
+ * (fdatasync(2)): cheaper when a file is overwritten. Suspends. Returns as
+ * an_file_sync(). */
+AN_API AN_SUSPENDS int an_file_datasync(an_file *f);
+
 /* Forgets the error that sticks, and returns it, or 0. For who has seen it and goes on:
  * after -ENOSPC and room made, the next flush writes what is gathered still. What a
  * failed sync has lost is lost; write it again. Never suspends. */
@@ -79,6 +84,16 @@ AN_API int an_file_clear_error(an_file *f);
 
 /* What fstat(2) tells. Suspends. Returns 0 or an error as above. */
 AN_API AN_SUSPENDS int an_file_stat(an_file *f, struct stat *ret);
+
+/* As an_path_chmod() (path.h), of the file that is open, whatever its name leads to by
+ * now. Suspends. Returns 0; -EPERM, -EROFS and the like; -ECANCELED; as an_offload(). */
+AN_API AN_SUSPENDS int an_file_chmod(an_file *f, mode_t mode);
+
+/* As an_path_chown(), likewise. Suspends. Returns as an_file_chmod(). */
+AN_API AN_SUSPENDS int an_file_chown(an_file *f, uid_t owner, gid_t group);
+
+/* As an_path_utimes(), likewise. Suspends. Returns as an_file_chmod(); -EINVAL. */
+AN_API AN_SUSPENDS int an_file_utimes(an_file *f, const struct timespec times[2]);
 
 /* The descriptor, borrowed. Never suspends. */
 AN_API int an_file_fd(const an_file *f);

@@ -34,6 +34,47 @@ AN_API AN_SUSPENDS int an_path_stat(const char *path, struct stat *ret);
 /* What lstat(2) tells, of the link itself. Suspends. Returns as an_path_rename(). */
 AN_API AN_SUSPENDS int an_path_lstat(const char *path, struct stat *ret);
 
+/* Whether this process may do what `mode` says, R_OK, W_OK, X_OK or F_OK, as its real
+ * user (access(2)). The answer may be outdated when it comes: to open a file, open it.
+ * Suspends. Returns 0: it may; -EACCES, -EROFS; -EINVAL; else as an_path_rename(). */
+AN_API AN_SUSPENDS int an_path_access(const char *path, int mode);
+
+/* ---- links ----------------------------------------------------------------------- */
+
+/* Gives a file another name (link(2)); of a symbolic link, itself. Suspends. Returns as
+ * an_path_rename(); -EEXIST; -EPERM for a folder. */
+AN_API AN_SUSPENDS int an_path_link(const char *path, const char *other);
+
+/* Makes `link` a symbolic link with the text `target`, which need not lead anywhere
+ * (symlink(2)). Suspends. Returns as an_path_rename(); -EEXIST. */
+AN_API AN_SUSPENDS int an_path_symlink(const char *target, const char *link);
+
+/* The text of a symbolic link (readlink(2)), to be freed by free(). Suspends.
+ * Returns as an_path_rename(); -EINVAL for what is none; -ENAMETOOLONG; -ENOMEM. */
+AN_API AN_SUSPENDS int an_path_readlink(const char *path, char **ret_target);
+
+/* The name from the root, without links, "." and ".." (realpath(3)), to be freed by
+ * free(). What it names must be there. Suspends.
+ * Returns as an_path_rename(); -ELOOP; -ENAMETOOLONG; -ENOMEM. */
+AN_API AN_SUSPENDS int an_path_realpath(const char *path, char **ret_path);
+
+/* ---- attributes ------------------------------------------------------------------ */
+
+/* All of them follow links; for open files see an_file_chmod() and the like. */
+
+/* Sets the permissions (chmod(2)); the umask has no say. Suspends. Returns as
+ * an_path_rename(); -EPERM. */
+AN_API AN_SUSPENDS int an_path_chmod(const char *path, mode_t mode);
+
+/* Sets the owner and the group (chown(2)); (uid_t)-1 and (gid_t)-1 leave them. Suspends.
+ * Returns as an_path_rename(); -EPERM. */
+AN_API AN_SUSPENDS int an_path_chown(const char *path, uid_t owner, gid_t group);
+
+/* Sets when it was read and when it was written (utimensat(2)): times[0] and times[1],
+ * whose tv_nsec may be UTIME_NOW or UTIME_OMIT; NULL: both are now. Suspends. Returns as
+ * an_path_rename(); -EPERM; -EINVAL. */
+AN_API AN_SUSPENDS int an_path_utimes(const char *path, const struct timespec times[2]);
+
 /* ---- whole files ----------------------------------------------------------------- */
 
 /* Reads a whole file, from the start to the end, into memory that the caller frees with

@@ -36,7 +36,8 @@ struct file_call {
 	char *buf;
 	size_t len, done;
 	off_t offset;
-	bool once; /* what one read gives will do */
+	bool once;	/* what one read gives will do */
+	bool data_only; /* a sync of what reading needs */
 	bool begun;
 	struct stat stat;
 };
@@ -218,8 +219,12 @@ int an__file_write(an_file *f, const void *data, size_t len, size_t *ret_done)
 static int do_truncate(void *arg)
 {
 	struct file_call *c = arg;
+	int r;
 
-	return ftruncate(c->fd, c->offset) < 0 ? -errno : 0;
+	do
+		r = ftruncate(c->fd, c->offset);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : 0;
 }
 
 int an_file_truncate(an_file *f, off_t size)
@@ -234,9 +239,13 @@ int an_file_truncate(an_file *f, off_t size)
 static int do_allocate(void *arg)
 {
 	struct file_call *c = arg;
+	int r;
 
 	/* Not posix_fallocate, which writes zeros where the file system cannot. */
-	return fallocate(c->fd, 0, 0, c->offset) < 0 ? -errno : 0;
+	do
+		r = fallocate(c->fd, 0, 0, c->offset);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : 0;
 }
 
 int an_file_allocate(an_file *f, off_t size)
@@ -250,14 +259,18 @@ int an_file_allocate(an_file *f, off_t size)
 static int do_sync(void *arg)
 {
 	struct file_call *c = arg;
+	int r;
 
 	c->begun = true;
-	return fsync(c->fd) < 0 ? -errno : 0;
+	do
+		r = c->data_only ? fdatasync(c->fd) : fsync(c->fd);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : 0;
 }
 
-int an_file_sync(an_file *f)
+static int sync_file(an_file *f, bool data_only)
 {
-	struct file_call c = { 0 };
+	struct file_call c = { .data_only = data_only };
 	int r;
 
 	an__file_enter(f);
@@ -266,6 +279,16 @@ int an_file_sync(an_file *f)
 	if (r == 0)
 		r = writing_call(f, do_sync, &c);
 	return (int)an__file_leave(f, r);
+}
+
+int an_file_sync(an_file *f)
+{
+	return sync_file(f, false);
+}
+
+int an_file_datasync(an_file *f)
+{
+	return sync_file(f, true);
 }
 
 static int do_stat(void *arg)

@@ -1,6 +1,7 @@
 libasyncnet_internal_la_SOURCES += \
 	%D%/activation.c \
 	%D%/address.c \
+	%D%/attributes.c \
 	%D%/blocking.c \
 	%D%/blocking.h \
 	%D%/connect.c \
@@ -13,6 +14,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/file-position.c \
 	%D%/file-private.h \
 	%D%/file.c \
+	%D%/link.c \
 	%D%/listener.c \
 	%D%/listener.h \
 	%D%/offload.c \
