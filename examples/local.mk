@@ -46,8 +46,8 @@ noinst_PROGRAMS += examples/http_echo
 examples_http_echo_SOURCES = %D%/http_echo.c
 examples_http_echo_LDADD = libasyncnet.la
 
-# The tours: two programs, a file for each chapter.
-noinst_PROGRAMS += examples/tour_core examples/tour_sync
+# The tours: three programs, a file for each chapter.
+noinst_PROGRAMS += examples/tour_core examples/tour_io examples/tour_sync
 examples_tour_core_SOURCES = \
 	%D%/tour.c \
 	%D%/tour.h \
@@ -57,6 +57,14 @@ examples_tour_core_SOURCES = \
 	%D%/tour_core_tasks.c \
 	%D%/tour_core_together.c
 examples_tour_core_LDADD = libasyncnet.la
+examples_tour_io_SOURCES = \
+	%D%/tour.c \
+	%D%/tour.h \
+	%D%/tour_io.c \
+	%D%/tour_io.h \
+	%D%/tour_io_files.c \
+	%D%/tour_io_http.c
+examples_tour_io_LDADD = libasyncnet.la
 examples_tour_sync_SOURCES = \
 	%D%/tour.c \
 	%D%/tour.h \

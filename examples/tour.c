@@ -1,4 +1,4 @@
-/* What the two tours share; see tour.h. Nothing here has to be read to follow them. */
+/* What the tours share; see tour.h. Nothing here has to be read to follow them. */
 #include "tour.h"
 
 #include <errno.h>
@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool virtual_clock;
+static bool virtual_clock, times_hidden;
 static an_duration
 	began; /* the section, on its loop's clock; AN_FOREVER: at its first line */
 
@@ -16,7 +16,9 @@ void tour_say(const char *format, ...)
 {
 	va_list args;
 
-	if (an_loop_current()) {
+	if (times_hidden) {
+		printf("   ");
+	} else if (an_loop_current()) {
 		if (began == AN_FOREVER)
 			began = an_now();
 		printf("%5lld ms  ", (long long)((an_now() - began + AN_MILLISECOND / 2) /
@@ -28,6 +30,11 @@ void tour_say(const char *format, ...)
 	vprintf(format, args);
 	va_end(args);
 	putchar('\n');
+}
+
+void tour_hide_times(void)
+{
+	times_hidden = true;
 }
 
 const char *tour_code(int code)
@@ -114,15 +121,10 @@ static int show_section(const struct tour_section *section)
 	return r;
 }
 
-int tour_main(int argc, char **argv, const struct tour_chapter *chapters)
+int tour_show(const struct tour_chapter *chapters)
 {
 	int failed = 0;
 
-	virtual_clock = argc == 2 && !strcmp(argv[1], "--virtual");
-	if (argc > 2 || (argc == 2 && !virtual_clock)) {
-		fprintf(stderr, "usage: %s [--virtual]\n", argv[0]);
-		return 2;
-	}
 	for (; chapters->heading; chapters++) {
 		printf("\n== %s ==\n", chapters->heading);
 		for (const struct tour_section *s = chapters->sections; s->heading; s++) {
@@ -134,4 +136,14 @@ int tour_main(int argc, char **argv, const struct tour_chapter *chapters)
 		}
 	}
 	return failed;
+}
+
+int tour_main(int argc, char **argv, const struct tour_chapter *chapters)
+{
+	virtual_clock = argc == 2 && !strcmp(argv[1], "--virtual");
+	if (argc > 2 || (argc == 2 && !virtual_clock)) {
+		fprintf(stderr, "usage: %s [--virtual]\n", argv[0]);
+		return 2;
+	}
+	return tour_show(chapters);
 }

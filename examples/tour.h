@@ -1,11 +1,13 @@
-/* What the two tours share: headings, lines with the loop's time, a piece of work.
+/* What the tours share: headings, lines with the loop's time, a piece of work.
  *
- * tour_core shows tasks, tour_sync what tasks agree by. Each goes through its chapters,
- * and through a chapter's sections one after the other; a section has a loop of its own.
- * The comments name asyncio's counterpart, for those who come from there.
+ * tour_core shows tasks, tour_sync what tasks agree by, tour_io what they read and write.
+ * Each goes through its chapters, and through a chapter's sections one after the other; a
+ * section has a loop of its own. The comments name asyncio's counterpart, for those who
+ * come from there.
  *
  * With --virtual the loops have a virtual clock: the output is the same each time, which
- * is what the tests compare, and no time passes.
+ * is what the tests compare, and no time passes. tour_io needs none: it prints no times,
+ * and says only what comes in one order.
  */
 #ifndef EXAMPLES_TOUR_H
 #define EXAMPLES_TOUR_H
@@ -23,9 +25,15 @@ struct tour_chapter {
 	const struct tour_section *sections; /* up to one without a heading */
 };
 
-/* The whole program: shows the chapters up to one without a heading. Returns its exit
- * code: 1 when a section failed, 130 after Ctrl-C. */
+/* Shows the chapters up to one without a heading. Returns the program's exit code: 1 when
+ * a section failed, 130 after Ctrl-C. */
+int tour_show(const struct tour_chapter *chapters);
+
+/* The whole program: the same, with the option --virtual. */
 int tour_main(int argc, char **argv, const struct tour_chapter *chapters);
+
+/* Leaves the times out of all lines. */
+void tour_hide_times(void);
 
 /* Prints one line, behind the time on the loop's clock since the section began. */
 void tour_say(const char *format, ...) AN_PRINTF(1, 2);
@@ -60,5 +68,10 @@ extern const struct tour_section tour_core_loops[], tour_core_tasks[],
 
 /* And of tour_sync. */
 extern const struct tour_section tour_sync_locks[], tour_sync_queues[], tour_sync_pool[];
+
+/* And of tour_io. */
+extern const struct tour_section tour_io_files[], tour_io_http[], tour_io_streams[],
+	tour_io_db[], tour_io_ws[], tour_io_process[], tour_io_pipeline[], tour_io_log[],
+	tour_io_download[];
 
 #endif

@@ -1,6 +1,7 @@
 #!/bin/sh
-# The tours on the virtual clock: every line of what they print. When a tour has changed on
-# purpose, `examples/tour_core --virtual >tests/integration/tour_core.expected` says so.
+# The tours: every line of what they print, of the first two on the virtual clock. When a tour has
+# changed on purpose, `examples/tour_core --virtual >tests/integration/tour_core.expected` says
+# so; `examples/tour_io >tests/integration/tour_io.expected` has no clock to set.
 set -u
 . "$top_srcdir/tests/support/tap.sh"
 
@@ -8,18 +9,28 @@ dir=$(mktemp -d "${TMPDIR:-/tmp}/tour.XXXXXX") || exit 99
 trap 'rm -rf "$dir"' EXIT
 trap 'exit 99' HUP INT TERM
 
-# compare NAME
-compare() {
-    timeout 60 "$top_builddir/examples/$1" --virtual >"$dir/out" 2>"$dir/err"
+# run NAME [OPTION]...: has the tour print to $dir/out.
+run() {
+    name=$1
+    shift
+    timeout 60 "$top_builddir/examples/$name" "$@" >"$dir/out" 2>"$dir/err"
     status=$?
-    tap "$1 ends well" "$([ $status = 0 ] || echo "exit code $status")"
-    tap "$1 prints what is expected" \
-        "$(diff -u "$top_srcdir/tests/integration/$1.expected" "$dir/out")"
-    tap "$1 has no complaints" "$(cat "$dir/err")"
+    tap "$name${*:+ $1} ends well" "$([ $status = 0 ] || echo "exit code $status")"
+    tap "$name${*:+ $1} has no complaints" "$(cat "$dir/err")"
 }
 
+# compare NAME: with what $dir/out has.
+compare() {
+    tap "$1 prints what is expected" \
+        "$(diff -u "$top_srcdir/tests/integration/$1.expected" "$dir/out")"
+}
+
+run tour_core --virtual
 compare tour_core
+run tour_sync --virtual
 compare tour_sync
+run tour_io
+compare tour_io
 
 timeout 60 "$top_builddir/examples/tour_core" --vritual >"$dir/out" 2>"$dir/err"
 status=$?
