@@ -32,7 +32,7 @@ BEGIN {
     headers = "api.h base error.h base time.h base task.h core loop.h core trace.h core"
     headers = headers " testing.h core combine.h combine inspect.h core"
     headers = headers " sync.h sync offload.h io net.h io stream.h io tls.h io udp.h io signal.h"
-    headers = headers " io file.h io path.h io process.h io"
+    headers = headers " io fd.h io file.h io path.h io process.h io"
     headers = headers " log.h log http.h http http_client.h http"
     headers = headers " pg.h db ws.h ws"
     n = split(headers, pair, " ")

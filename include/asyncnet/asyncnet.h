@@ -6,6 +6,7 @@
 #include <asyncnet/api.h>
 #include <asyncnet/combine.h>
 #include <asyncnet/error.h>
+#include <asyncnet/fd.h>
 #include <asyncnet/file.h>
 #include <asyncnet/http.h>
 #include <asyncnet/http_client.h>

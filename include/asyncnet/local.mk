@@ -3,6 +3,7 @@ asyncnetinclude_HEADERS += \
 	%D%/asyncnet.h \
 	%D%/combine.h \
 	%D%/error.h \
+	%D%/fd.h \
 	%D%/file.h \
 	%D%/http.h \
 	%D%/http_client.h \

@@ -11,6 +11,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/dns.h \
 	%D%/errand.c \
 	%D%/errand.h \
+	%D%/fd.c \
 	%D%/file-position.c \
 	%D%/file-private.h \
 	%D%/file.c \

@@ -78,3 +78,7 @@ tests_unit_io_test_activation_LDADD = $(TEST_LIBS)
 check_PROGRAMS += tests/unit/io/test-separators
 tests_unit_io_test_separators_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_separators_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/io/test-fd
+tests_unit_io_test_fd_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_fd_LDADD = $(TEST_LIBS)
