@@ -61,7 +61,7 @@ typedef struct an_process an_process;
 
 /* What becomes of the child's descriptor 0, 1 or 2. */
 typedef enum an_process_redirect {
-	AN_PROCESS_INHERIT, /* the parent's */
+	AN_PROCESS_INHERIT, /* the parent's, unless that is closed or close-on-exec */
 	AN_PROCESS_NULL,    /* /dev/null */
 	AN_PROCESS_PIPE,    /* a pipe, of which the other end is an_process_stream() */
 	AN_PROCESS_FD,	    /* `fd`, borrowed for the call */

@@ -140,6 +140,25 @@ static bool valid(const an_process_opts *opts)
 	return true;
 }
 
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+/* Before any is made here, which would take the number of one that is not open. */
+static bool all_open(const an_process_opts *opts)
+{
+	const an_process_io *io[] = { &opts->in, &opts->out, &opts->err };
+
+	for (int i = 0; i < 3; i++)
+		if (io[i]->to == AN_PROCESS_FD && !is_open(io[i]->fd))
+			return false;
+	for (size_t i = 0; i < opts->pass_count; i++)
+		if (!is_open(opts->pass_fds[i]))
+			return false;
+	return true;
+}
+
 /* The child's end is left in *ret_fd. */
 static int make_pipe(an_process *p, int which, const an_stream_opts *opts, int *ret_fd)
 {
@@ -279,12 +298,12 @@ int an_process_spawn(const char *const argv[], const an_process_opts *opts,
 		opts = &defaults;
 	if (!argv || !argv[0] || !argv[0][0] || !valid(opts))
 		return -EINVAL;
-	return spawn(argv, opts, ret);
+	return all_open(opts) ? spawn(argv, opts, ret) : -EBADF;
 }
 
 int an_process_shell(const char *command, const an_process_opts *opts, an_process **ret)
 {
-	const char *const argv[] = { SHELL, "-c", command, NULL };
+	const char *const argv[] = { command ? SHELL : NULL, "-c", command, NULL };
 
 	return an_process_spawn(argv, opts, ret);
 }

@@ -67,6 +67,28 @@ static int move_up(int *fd)
 	return *fd < 0 ? errno : 0;
 }
 
+/* Whether the parent has nothing there, or something that it keeps to itself: where a
+ * program has closed its stdout, that may be a descriptor of the library's. */
+static bool withheld(int fd)
+{
+	int flags = fcntl(fd, F_GETFD);
+
+	return flags < 0 || flags & FD_CLOEXEC;
+}
+
+static int put(const int from[STDIO_COUNT], int to)
+{
+	int fd = from[to] == AN__START_STDOUT ? STDOUT_FILENO : from[to];
+
+	if (fd == AN__START_INHERIT)
+		return 0;
+	if (from[to] == AN__START_STDOUT && withheld(fd))
+		return EBADF;
+	if (fd == to)
+		return fcntl(fd, F_SETFD, 0) < 0 ? errno : 0;
+	return dup2(fd, to) < 0 ? errno : 0;
+}
+
 static int place_stdio(const an__start *s)
 {
 	int from[STDIO_COUNT], error = 0;
@@ -83,19 +105,9 @@ static int place_stdio(const an__start *s)
 		if (error)
 			return error;
 	}
-	for (int to = 0; to < STDIO_COUNT; to++) {
-		int fd = from[to] == AN__START_STDOUT ? STDOUT_FILENO : from[to];
-
-		if (fd == AN__START_INHERIT)
-			fd = to;
-		/* Of what the parent has not got, the child has nothing. */
-		if (fd == to && fcntl(fd, F_SETFD, 0) < 0 &&
-		    from[to] != AN__START_INHERIT)
-			return errno;
-		if (fd != to && dup2(fd, to) < 0)
-			return errno;
-	}
-	return 0;
+	for (int to = 0; to < STDIO_COUNT && !error; to++)
+		error = put(from, to);
+	return error;
 }
 
 /* Of a folder with a record for each descriptor, without any memory. */

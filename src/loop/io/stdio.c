@@ -4,7 +4,7 @@
  * program left non-blocking reads an error where it expects a line. So the file is opened
  * anew, which gives the same terminal or pipe with flags of its own. What cannot be
  * opened anew is on the list of `shared`, once for each file however many streams it has,
- * with the flags that it had.
+ * with the flags that it had, and is non-blocking for as long as it is there.
  */
 #include "config.h"
 
@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -41,6 +42,7 @@ struct borrowed {
 };
 
 static an__list all = { &all, &all };
+static an__list parents = { &parents, &parents }; /* in the child of a fork() */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -56,14 +58,27 @@ static void restore_all(void)
 	pthread_mutex_unlock(&lock);
 }
 
+/* In the child, whose exit must not make the parent's files blocking. */
+static void forked(void)
+{
+	pthread_mutex_init(&lock, NULL);
+	an__list_splice(&parents, &all);
+}
+
 static void register_exit(void)
 {
+	static an__fork_hook fork_hook = { .forked = forked };
+
+	an__fork_hook_add(&fork_hook);
 	atexit(restore_all);
 }
 
-/* Under the lock. */
-static struct shared *find(const struct stat *st)
+/* Under the lock. Several files may have one inode (a terminal that was opened twice, all
+ * that have no name); one that is on the list is not blocking. */
+static struct shared *find(int flags, const struct stat *st)
 {
+	if (!(flags & O_NONBLOCK))
+		return NULL;
 	for (an__list *n = all.next; n != &all; n = n->next) {
 		struct shared *shared = an__container(n, struct shared, node);
 
@@ -88,19 +103,27 @@ static int add(int fd, int flags, const struct stat *st, struct shared **ret)
 		free(shared);
 		return -errno;
 	}
+	if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+		int r = -errno;
+
+		close(shared->fd);
+		free(shared);
+		return r;
+	}
 	an__list_push(&all, &shared->node);
 	*ret = shared;
 	return 0;
 }
 
-static int acquire(int fd, int flags, const struct stat *st, struct shared **ret)
+static int acquire(int fd, const struct stat *st, struct shared **ret)
 {
 	struct shared *shared;
-	int r = 0;
+	int r = 0, flags;
 
 	pthread_once(&once, register_exit);
 	pthread_mutex_lock(&lock);
-	shared = find(st);
+	flags = fcntl(fd, F_GETFL);
+	shared = find(flags, st);
 	if (!shared)
 		r = add(fd, flags, st, &shared);
 	if (r == 0) {
@@ -132,11 +155,11 @@ static void borrowed_free(an_stream *s)
 	free((void *)b);
 }
 
-static int use_shared(int fd, int flags, const struct stat *st,
-		      const an_stream_opts *opts, an_stream **ret)
+static int use_shared(int fd, const struct stat *st, const an_stream_opts *opts,
+		      an_stream **ret)
 {
 	struct borrowed *b = an__malloc(sizeof *b);
-	int own = -1, r = b ? acquire(fd, flags, st, &b->shared) : -ENOMEM;
+	int own = -1, r = b ? acquire(fd, st, &b->shared) : -ENOMEM;
 
 	if (r < 0) {
 		free(b);
@@ -193,6 +216,17 @@ static int open_anew(int fd, int flags)
 	return own < 0 ? -errno : own;
 }
 
+/* A pipe, or a terminal. Other devices make something new at each opening, as the one does
+ * that is the other end of terminals. */
+static bool can_be_opened_anew(int fd, const struct stat *st)
+{
+	unsigned number;
+
+	if (S_ISFIFO(st->st_mode))
+		return true;
+	return S_ISCHR(st->st_mode) && isatty(fd) && ioctl(fd, TIOCGPTN, &number) < 0;
+}
+
 int an_stream_borrow(int fd, const an_stream_opts *opts, an_stream **ret)
 {
 	int flags = fcntl(fd, F_GETFL), own, r;
@@ -207,11 +241,11 @@ int an_stream_borrow(int fd, const an_stream_opts *opts, an_stream **ret)
 		return use_file(fd, opts, ret);
 	if (r < 0)
 		return r;
-	own = S_ISSOCK(st.st_mode) ? -ENXIO : open_anew(fd, flags);
+	own = can_be_opened_anew(fd, &st) ? open_anew(fd, flags) : -ENXIO;
 	if (own == -EMFILE || own == -ENFILE)
 		return own;
 	if (own < 0)
-		return use_shared(fd, flags, &st, opts, ret);
+		return use_shared(fd, &st, opts, ret);
 	r = an_stream_new(own, opts, ret);
 	if (r < 0)
 		close(own);

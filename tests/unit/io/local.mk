@@ -57,11 +57,14 @@ tests_unit_io_test_pipe_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_pipe_LDADD = $(TEST_LIBS)
 
 EXTRA_DIST += %D%/children.h
-check_PROGRAMS += tests/unit/io/test-process tests/unit/io/test-process-end
+check_PROGRAMS += tests/unit/io/test-process tests/unit/io/test-process-end \
+	tests/unit/io/test-process-odd
 tests_unit_io_test_process_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_process_LDADD = $(TEST_LIBS)
 tests_unit_io_test_process_end_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_process_end_LDADD = $(TEST_LIBS)
+tests_unit_io_test_process_odd_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_process_odd_LDADD = $(TEST_LIBS)
 
 check_PROGRAMS += tests/unit/io/test-udp
 tests_unit_io_test_udp_CFLAGS = $(TEST_CFLAGS)

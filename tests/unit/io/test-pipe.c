@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <termios.h>
@@ -84,19 +85,28 @@ TASK_TEST(a_borrowed_pipe_stays_blocking_and_open)
 	return 0;
 }
 
-TASK_TEST(a_borrowed_terminal_stays_blocking)
+static int open_pty(int *ret_master, int *ret_slave)
 {
-	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave;
-	const char *line;
-	size_t length;
-	an_stream *s;
-	char buf[8];
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
 
 	CHECK(master >= 0);
 	CHECK_EQUAL(grantpt(master), 0);
 	CHECK_EQUAL(unlockpt(master), 0);
-	slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
-	CHECK(slave >= 0);
+	*ret_slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	CHECK(*ret_slave >= 0);
+	*ret_master = master;
+	return 0;
+}
+
+TASK_TEST(a_borrowed_terminal_stays_blocking)
+{
+	const char *line;
+	int master, slave;
+	size_t length;
+	an_stream *s;
+	char buf[8];
+
+	CHECK_EQUAL(open_pty(&master, &slave), 0);
 	CHECK_EQUAL(an_stream_borrow(slave, NULL, &s), 0);
 	CHECK(!nonblocking(slave));
 	CHECK_EQUAL(write(master, "hi\n", 3), 3);
@@ -136,6 +146,73 @@ TASK_TEST(a_borrowed_socket_is_blocking_again_after_the_last_close)
 	close(fds[0]);
 	close(fds[1]);
 	return 0;
+}
+
+/* Its name opened anew would be that of another terminal. */
+TASK_TEST(the_other_end_of_a_terminal_is_borrowed_itself)
+{
+	int master, slave;
+	const char *line;
+	size_t length;
+	an_stream *s;
+
+	CHECK_EQUAL(open_pty(&master, &slave), 0);
+	CHECK_EQUAL(an_stream_borrow(master, NULL, &s), 0);
+	CHECK_EQUAL(write(slave, "hi\n", 3), 3);
+	CHECK_EQUAL(an_stream_read_line(s, &line, &length), 0);
+	CHECK_EQUAL(length, 4); /* "hi\r\n" */
+	an_stream_close(s);
+	CHECK(!nonblocking(master));
+	close(slave);
+	close(master);
+	return 0;
+}
+
+/* All files of the kind have one inode. */
+TASK_TEST(each_of_several_nameless_files_is_blocking_again)
+{
+	an_stream *s[2];
+	int fds[2];
+
+	for (int i = 0; i < 2; i++) {
+		fds[i] = eventfd(1, EFD_CLOEXEC);
+		CHECK_EQUAL(an_stream_borrow(fds[i], NULL, &s[i]), 0);
+		CHECK(nonblocking(fds[i]));
+	}
+	for (int i = 0; i < 2; i++) {
+		an_stream_close(s[i]);
+		CHECK(!nonblocking(fds[i]));
+		close(fds[i]);
+	}
+	return 0;
+}
+
+static int fork_and_exit(void *arg)
+{
+	int fd = *(int *)arg, status;
+	an_stream *s;
+	pid_t pid;
+
+	CHECK_EQUAL(an_stream_borrow(fd, NULL, &s), 0);
+	pid = fork();
+	if (pid == 0)
+		exit(0);
+	CHECK_EQUAL(waitpid(pid, &status, 0), pid);
+	CHECK(nonblocking(fd));
+	an_stream_close(s);
+	CHECK(!nonblocking(fd));
+	return 0;
+}
+
+static void a_forked_childs_exit_leaves_the_parents_socket_alone(void **state)
+{
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	assert_int_equal(run_virtual(fork_and_exit, &fds[0]), 0);
+	close(fds[0]);
+	close(fds[1]);
 }
 
 /* Says that it came so far: what its status is, sanitizers have a say in. */
@@ -444,6 +521,9 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_borrowed_terminal_stays_blocking),
 	cmocka_unit_test(a_borrowed_socket_is_blocking_again_after_the_last_close),
 	cmocka_unit_test(a_borrowed_socket_is_blocking_again_after_exit),
+	cmocka_unit_test(the_other_end_of_a_terminal_is_borrowed_itself),
+	cmocka_unit_test(each_of_several_nameless_files_is_blocking_again),
+	cmocka_unit_test(a_forked_childs_exit_leaves_the_parents_socket_alone),
 	cmocka_unit_test(a_file_is_read_to_its_end),
 	cmocka_unit_test(a_file_without_a_cache_is_read_by_a_worker),
 	cmocka_unit_test(a_file_is_written_and_a_drain_means_it),
