@@ -18,7 +18,9 @@
  * SIGINT and SIGQUIT, which stay ignored where they are (nohup(1), jobs in the
  * background). The library waits for its own children one by one, by their pidfds: it
  * neither handles SIGCHLD nor takes the status of anybody else's child, and a signal
- * never hits a process that got an old number. As soon as a child ends it is reaped.
+ * never hits a process that got an old number. A child is reaped as soon as it ends, the
+ * leader of a group (opts.new_group) when it is closed, so that its number stays the
+ * group's until then.
  */
 #ifndef ASYNCNET_PROCESS_H
 #define ASYNCNET_PROCESS_H
@@ -88,9 +90,10 @@ typedef struct an_process_opts {
 	const int *pass_fds;
 	size_t pass_count;
 	/* Makes it the leader of a process group of its own, or of a session, which has
-	 * no terminal: signals sent here then go to the whole group, so that a shell does
-	 * not leave behind what it has started. A Ctrl-C at the terminal does not reach
-	 * another group. */
+	 * no terminal: signals sent here then go to the whole group, and the close ends
+	 * all of it, so that a shell does not leave behind what it has started. What
+	 * makes itself a group of its own (a daemon, a job of an interactive shell) gets
+	 * away. A Ctrl-C at the terminal does not reach another group. */
 	bool new_group, new_session;
 	/* From SIGTERM to SIGKILL in an_process_close(); 0: 5 s, ample to write a file
 	 * and remove a lock; negative: SIGKILL at once. */
@@ -131,8 +134,8 @@ AN_API AN_SUSPENDS int an_process_shell(const char *command, const an_process_op
 /* Ends it all, and never suspends: closes the streams, sends SIGTERM (and SIGCONT, for
  * one that is stopped) and, after the grace, SIGKILL; the loop reaps the child in the
  * background, and the loop's end waits for that. Of a process group the others get
- * SIGKILL when the leader ends. A child that has ended is just forgotten. Tasks that wait
- * for it get AN_ERR_CLOSED. A process that its owner has not closed when the loop ends is
+ * SIGKILL when the leader ends, or now if it has ended before. A child that has ended is
+ * otherwise just forgotten. Tasks that wait for it get AN_ERR_CLOSED. A process that its owner has not closed when the loop ends is
  * closed there, and the handle is invalid. Accepts NULL, returns NULL. */
 AN_API an_process *an_process_close(an_process *p);
 
@@ -148,8 +151,9 @@ AN_API AN_SUSPENDS int an_process_wait(an_process *p, an_process_status *ret_sta
  * -ECHILD. */
 AN_API int an_process_poll(const an_process *p, an_process_status *ret_status);
 
-/* Sends a signal to the child, or to its process group if it has one of its own. Never
- * suspends. Returns 0; -ESRCH when it has ended; -EINVAL; -EPERM. */
+/* Sends a signal to the child, or to its process group if it has one of its own, which
+ * may outlive its leader. Never suspends. Returns 0; -ESRCH when it has ended, and for a
+ * group when others than the library have waited for the leader; -EINVAL; -EPERM. */
 AN_API int an_process_signal(an_process *p, int signal);
 
 /* The same with SIGTERM, which asks it to end. */

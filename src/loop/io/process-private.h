@@ -62,6 +62,7 @@ typedef struct an__output {
 
 /* RUNS ---its end, seen by the loop, which reaps it---> ENDED ---closed---> freed
  * RUNS ---closed: it is to end---> ENDS ---its end----> freed
+ * The leader of a group is reaped at the last arrow alone.
  * A task in a call keeps the struct from being freed. */
 enum an__process_state {
 	AN__PROCESS_RUNS,
@@ -80,7 +81,7 @@ struct an_process {
 	bool communicating;
 	unsigned calls; /* tasks that are in one and will look at the struct again */
 	pid_t pid;
-	int watch; /* -1 once it has ended */
+	int watch; /* -1 once it has been reaped */
 	struct event exited;
 	an__waiters waiters; /* for its end; their item is an an_process_status */
 	an__timer deadline;  /* of the grace */

@@ -3,11 +3,13 @@
  * A descriptor that becomes readable at the child's end (a pidfd, or a stand-in for one,
  * see process-start.c) is watched by the loop, which reaps the child there and then: a
  * child that has not been reaped has its number to itself, so what is sent to it before
- * cannot hit another.
+ * cannot hit another. The leader of a group stays a zombie until it is closed: what it
+ * has left behind may end at any time, and another group could get its number.
  *
- * Invariants: each child that has not ended is on its loop's list, with its event added;
- * `closed` are those whose owner has left, which free themselves when they have ended and
- * no task is in a call. The end of the loop ends them all, and blocks for it.
+ * Invariants: each child that has not been reaped is on its loop's list and has its
+ * descriptor, and as long as it has not ended its event is added; `closed` are those
+ * whose owner has left, which free themselves when they have ended and no task is in a
+ * call. The end of the loop ends them all, and blocks for it.
  */
 #include "config.h"
 
@@ -31,12 +33,43 @@ struct children {
 	an__list all;
 };
 
+/* ---- its state in the kernel -------------------------------------------------------- */
+
+/* As waitid(2), without blocking. */
+static int ask_kernel(const an_process *p, int flags, siginfo_t *ret)
+{
+	int r = -1;
+
+	flags |= WEXITED | WNOHANG;
+	*ret = (siginfo_t){ 0 };
+	/* Only Linux 5.3 has pidfds that cannot be waited for. */
+	errno = EINVAL;
+#ifdef SYS_pidfd_open
+	if (p->pidfd)
+		r = waitid(P_PIDFD, (id_t)p->watch, ret, flags);
+#endif
+	if (r < 0 && errno == EINVAL)
+		r = waitid(P_PID, (id_t)p->pid, ret, flags);
+	return r;
+}
+
 /* ---- signals ----------------------------------------------------------------------- */
+
+/* Where others have reaped the leader of a group, its number may be somebody else's. */
+static int send_to_group(const an_process *p, int signal)
+{
+	siginfo_t info;
+
+	if (ask_kernel(p, WNOWAIT, &info) == 0)
+		return kill(-p->pid, signal);
+	errno = ESRCH;
+	return -1;
+}
 
 static int send_signal(const an_process *p, int signal)
 {
 	if (p->own_group)
-		return kill(-p->pid, signal);
+		return send_to_group(p, signal);
 #ifdef SYS_pidfd_send_signal
 	if (p->pidfd)
 		return (int)syscall(SYS_pidfd_send_signal, p->watch, signal, NULL, 0);
@@ -46,7 +79,7 @@ static int send_signal(const an_process *p, int signal)
 
 int an_process_signal(an_process *p, int signal)
 {
-	if (p->state == AN__PROCESS_ENDED)
+	if (p->watch < 0)
 		return -ESRCH;
 	return send_signal(p, signal) < 0 ? -errno : 0;
 }
@@ -101,20 +134,12 @@ static void note_status(an_process *p, const siginfo_t *info)
 	p->status.signal = exited ? 0 : info->si_status;
 }
 
-/* Returns whether it has ended, and then it is reaped. */
-static bool reap(an_process *p)
+/* Returns whether it has ended, and then it is reaped, but for the leader of a group. */
+static bool note_end(an_process *p)
 {
-	siginfo_t info = { 0 };
-	int r = -1;
+	siginfo_t info;
+	int r = ask_kernel(p, p->own_group ? WNOWAIT : 0, &info);
 
-	/* Only Linux 5.3 has pidfds that cannot be waited for. */
-	errno = EINVAL;
-#ifdef SYS_pidfd_open
-	if (p->pidfd)
-		r = waitid(P_PIDFD, (id_t)p->watch, &info, WEXITED | WNOHANG);
-#endif
-	if (r < 0 && errno == EINVAL)
-		r = waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG);
 	if (r == 0 && !info.si_pid)
 		return false;
 	p->unknown = r < 0;
@@ -123,17 +148,30 @@ static bool reap(an_process *p)
 	return true;
 }
 
-/* The child has been reaped. */
+/* What is left of a group has nobody else to end it. */
+static void let_go(an_process *p)
+{
+	siginfo_t info;
+
+	if (p->own_group) {
+		send_signal(p, SIGKILL);
+		ask_kernel(p, 0, &info);
+	}
+	close(p->watch);
+	p->watch = -1;
+	an__list_remove(&p->node);
+}
+
+/* It is noted. */
 static void end(an_process *p)
 {
 	an__waiter *w;
 
 	event_del(&p->exited);
-	close(p->watch);
-	p->watch = -1;
 	an__timer_disarm(&p->deadline);
-	an__list_remove(&p->node);
 	p->state = AN__PROCESS_ENDED;
+	if (!p->own_group || p->closed)
+		let_go(p);
 	while ((w = an__waiters_first(&p->waiters))) {
 		*(an_process_status *)w->item = p->status;
 		an__wake(w, p->unknown ? -ECHILD : 0);
@@ -147,11 +185,7 @@ static void on_exited(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	/* What is left of a group has nobody else to end it, and its number is sure for
-	 * as long as its leader is a zombie. */
-	if (p->state == AN__PROCESS_ENDS && p->own_group)
-		kill(-p->pid, SIGKILL);
-	if (reap(p))
+	if (note_end(p))
 		end(p);
 }
 
@@ -218,6 +252,8 @@ an_process *an_process_close(an_process *p)
 	an__wake_all(&p->waiters, AN_ERR_CLOSED);
 	if (p->state == AN__PROCESS_RUNS)
 		ask_to_end(p);
+	else if (p->watch >= 0)
+		let_go(p);
 	free_if_done(p);
 	return NULL;
 }
@@ -250,10 +286,7 @@ static void await_end(an_process *p, an_duration since)
 		while (poll(&f, 1, -1) < 0 && errno == EINTR)
 			;
 	}
-	if (p->own_group)
-		kill(-p->pid, SIGKILL);
-	reap(p);
-	p->calls = 0; /* of tasks that the loop has given up */
+	note_end(p);
 	end(p);
 }
 
@@ -263,8 +296,11 @@ static void end_all(void *value)
 	an_duration now = an__clock_monotonic();
 
 	for (an__list *n = c->all.next, *next; n != &c->all; n = next) {
+		an_process *p = an__container(n, an_process, node);
+
 		next = n->next;
-		an_process_close(an__container(n, an_process, node));
+		p->calls = 0; /* of tasks that the loop has given up */
+		an_process_close(p);
 	}
 	while (!an__list_empty(&c->all))
 		await_end(an__container(c->all.next, an_process, node), now);
@@ -324,8 +360,8 @@ int an__process_adopt(an_process *p, const an__start *start)
 		send_signal(p, SIGKILL);
 		while (poll(&f, 1, -1) < 0 && errno == EINTR)
 			;
-		reap(p);
-		close(p->watch);
+		note_end(p);
+		let_go(p);
 		return -ENOMEM;
 	}
 	an__list_push(&c->all, &p->node);

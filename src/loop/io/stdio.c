@@ -216,8 +216,8 @@ static int open_anew(int fd, int flags)
 	return own < 0 ? -errno : own;
 }
 
-/* A pipe, or a terminal. Other devices make something new at each opening, as the one does
- * that is the other end of terminals. */
+/* A pipe, or a terminal. Other devices make something new at each opening, as does the
+ * one that is the other end of terminals. */
 static bool can_be_opened_anew(int fd, const struct stat *st)
 {
 	unsigned number;

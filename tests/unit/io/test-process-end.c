@@ -154,6 +154,65 @@ REAL_TEST(what_is_left_of_a_closed_group_is_killed)
 	return await_end(&leash);
 }
 
+/* The leader has ended long since, and stays a zombie, whose number is the group's. */
+static int leave_behind(struct leash *leash, an_process **ret)
+{
+	an_process_opts opts = { .new_group = true, .grace = AN_HOUR };
+	an_process_status status;
+
+	CHECK_EQUAL(make_leash(leash), 0);
+	opts.out = (an_process_io){ AN_PROCESS_FD, leash->held };
+	CHECK_EQUAL(an_process_shell("(echo; exec sleep 50) & exit 3", &opts, ret), 0);
+	CHECK_EQUAL(await_word(leash), 0);
+	CHECK_EQUAL(an_process_wait(*ret, &status), 0);
+	CHECK_EQUAL(status.code, 3);
+	CHECK_EQUAL(an_process_poll(*ret, &status), 0);
+	return 0;
+}
+
+REAL_TEST(what_a_leader_left_behind_is_killed_at_the_close)
+{
+	size_t before = open_descriptors();
+	struct leash leash;
+	an_process *p;
+
+	CHECK_EQUAL(leave_behind(&leash, &p), 0);
+	an_process_close(p);
+	CHECK(!has_children());
+	CHECK_EQUAL(await_end(&leash), 0);
+	CHECK_EQUAL(open_descriptors(), before);
+	return 0;
+}
+
+REAL_TEST(what_a_leader_left_behind_gets_signals)
+{
+	struct leash leash;
+	an_process *p;
+
+	CHECK_EQUAL(leave_behind(&leash, &p), 0);
+	CHECK_EQUAL(an_process_terminate(p), 0);
+	CHECK_EQUAL(await_end(&leash), 0);
+	an_process_close(p);
+	CHECK(!has_children());
+	return 0;
+}
+
+/* Then its number may be anybody's. */
+REAL_TEST(a_group_whose_leader_others_have_reaped_gets_no_signals)
+{
+	struct leash leash;
+	an_process *p;
+	pid_t pid;
+
+	CHECK_EQUAL(leave_behind(&leash, &p), 0);
+	pid = an_process_pid(p);
+	CHECK_EQUAL(waitpid(-1, NULL, 0), pid);
+	CHECK_EQUAL(an_process_kill(p), -ESRCH);
+	an_process_close(p);
+	CHECK_EQUAL(kill(-pid, SIGTERM), 0); /* is still there */
+	return await_end(&leash);
+}
+
 REAL_TEST(signals_are_sent_to_the_child)
 {
 	an_process_status status;
@@ -219,6 +278,34 @@ static void a_process_that_was_not_closed_is_closed_with_its_loop(void **state)
 	(void)state;
 	assert_int_equal(run_real(leave_open, &gentle), 0);
 	assert_false(has_children());
+	assert_int_equal(open_descriptors(), before);
+}
+
+/* Leaves the reading end of the group's pipe. */
+static int leave_a_group_open(void *arg)
+{
+	struct leash leash;
+	an_process *p;
+
+	CHECK_EQUAL(leave_behind(&leash, &p), 0);
+	*(int *)arg = fcntl(an_stream_fd(leash.end), F_DUPFD_CLOEXEC, 3);
+	an_stream_close(leash.end);
+	close(leash.held);
+	return 0;
+}
+
+static void the_end_of_a_loop_ends_what_a_leader_left_behind(void **state)
+{
+	size_t before = open_descriptors();
+	char c;
+	int fd;
+
+	(void)state;
+	assert_int_equal(run_real(leave_a_group_open, &fd), 0);
+	assert_false(has_children());
+	assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
+	assert_int_equal(read(fd, &c, 1), 0);
+	close(fd);
 	assert_int_equal(open_descriptors(), before);
 }
 
@@ -451,9 +538,13 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_child_that_does_not_listen_is_killed),
 	cmocka_unit_test(a_negative_grace_kills_at_once_and_the_group_with_it),
 	cmocka_unit_test(what_is_left_of_a_closed_group_is_killed),
+	cmocka_unit_test(what_a_leader_left_behind_is_killed_at_the_close),
+	cmocka_unit_test(what_a_leader_left_behind_gets_signals),
+	cmocka_unit_test(a_group_whose_leader_others_have_reaped_gets_no_signals),
 	cmocka_unit_test(signals_are_sent_to_the_child),
 	cmocka_unit_test(the_end_of_a_loop_leaves_no_child),
 	cmocka_unit_test(a_process_that_was_not_closed_is_closed_with_its_loop),
+	cmocka_unit_test(the_end_of_a_loop_ends_what_a_leader_left_behind),
 	cmocka_unit_test(five_hundred_children_leave_nothing),
 	cmocka_unit_test(without_descriptors_nothing_is_started_nor_left),
 	cmocka_unit_test(each_allocation_fails_once),
@@ -461,6 +552,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_status_that_nobody_keeps_is_unknown),
 	cmocka_unit_test(a_spawn_and_a_talk_are_cancelled_at_each_step),
 	WITHOUT_PIDFDS(signals_are_sent_to_the_child),
+	WITHOUT_PIDFDS(what_a_leader_left_behind_is_killed_at_the_close),
+	WITHOUT_PIDFDS(a_group_whose_leader_others_have_reaped_gets_no_signals),
 	WITHOUT_PIDFDS(a_child_that_does_not_listen_is_killed),
 	WITHOUT_PIDFDS(the_end_of_a_loop_leaves_no_child),
 	WITHOUT_PIDFDS(without_descriptors_nothing_is_started_nor_left),
