@@ -70,6 +70,15 @@ AN_API AN_SUSPENDS ssize_t an_stream_read(an_stream *s, void *buf, size_t cap);
  * Returns 0; AN_ERR_EOF when the stream ended before; -ECANCELED; as above. */
 AN_API AN_SUSPENDS int an_stream_read_exactly(an_stream *s, void *buf, size_t len);
 
+/* Reads all that is left, up to the end of the stream, into memory that the caller frees
+ * with free(). A NUL follows the data, which *ret_len does not count. `limit`: bytes; 0:
+ * 64 MiB, which is more than a program should take from a peer by accident. On failure
+ * nothing is consumed. Suspends.
+ * Returns 0; AN_ERR_LIMIT when more comes; -EINVAL for a limit beyond SSIZE_MAX / 2;
+ * -ECANCELED; as an_stream_read(). */
+AN_API AN_SUSPENDS int an_stream_read_all(an_stream *s, size_t limit, char **ret_data,
+					  size_t *ret_len);
+
 /* Reads up to and with the first `sep` (sep_len bytes, 1 to 1024) into the stream's own
  * buffer. Suspends. *ret_data and *ret_len give the bytes with the separator, borrowed
  * until the next call that reads, peeks or consumes. On failure what there was stays

@@ -11,9 +11,11 @@
  */
 #include "config.h"
 
+#include "loop/base/alloc.h"
 #include "loop/io/stream-private.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -32,6 +34,8 @@ enum {
 
 	SEPARATOR_MAX = 1024,
 	SEPARATORS = 16, /* each is looked for in turn */
+
+	ALL_LIMIT = 64 * 1024 * 1024,
 };
 
 /* ---- one attempt ---------------------------------------------------------------- */
@@ -344,6 +348,51 @@ int an_stream_read_exactly(an_stream *s, void *buf, size_t len)
 		return r;
 	return (int)end(s, len <= FILL_MAX ? read_exactly_gathered(s, buf, len)
 					   : read_exactly_direct(s, buf, len));
+}
+
+/* Hands out a copy of the whole input. */
+static int take_input(an_stream *s, char **ret_data, size_t *ret_len)
+{
+	size_t len = evbuffer_get_length(s->in);
+	char *data = an__malloc(len + 1);
+
+	if (!data)
+		return -ENOMEM;
+	evbuffer_remove(s->in, data, len);
+	data[len] = '\0';
+	*ret_data = data;
+	*ret_len = len;
+	return 0;
+}
+
+/* One byte beyond the limit tells that there is more. */
+static ssize_t fill_all(an_stream *s, size_t limit)
+{
+	ssize_t n = 1;
+
+	while (n > 0) {
+		size_t have = evbuffer_get_length(s->in);
+
+		if (have > limit)
+			return AN_ERR_LIMIT;
+		n = fill_wait(s, limit + 1 - have);
+	}
+	return n;
+}
+
+int an_stream_read_all(an_stream *s, size_t limit, char **ret_data, size_t *ret_len)
+{
+	ssize_t r;
+
+	if (limit > SSIZE_MAX / 2)
+		return -EINVAL;
+	r = begin(s);
+	if (r)
+		return (int)r;
+	r = fill_all(s, limit ? limit : ALL_LIMIT);
+	if (r == 0)
+		r = take_input(s, ret_data, ret_len);
+	return (int)end(s, r);
 }
 
 /* Where the separator begins, from `from` on, or -1. */

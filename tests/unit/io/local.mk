@@ -85,3 +85,6 @@ tests_unit_io_test_separators_LDADD = $(TEST_LIBS)
 check_PROGRAMS += tests/unit/io/test-fd
 tests_unit_io_test_fd_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_fd_LDADD = $(TEST_LIBS)
+check_PROGRAMS += tests/unit/io/test-stream-all
+tests_unit_io_test_stream_all_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_stream_all_LDADD = $(TEST_LIBS)
