@@ -144,6 +144,19 @@ AN_API AN_SUSPENDS int an_stream_write(an_stream *s, const void *data, size_t le
 /* The same of several pieces in their order. count: 0 to 64, else -EINVAL. */
 AN_API AN_SUSPENDS int an_stream_writev(an_stream *s, const struct iovec *iov, int count);
 
+/* Writes data that stays where it is: what the kernel does not take at once is not copied
+ * but referred to. `data` must not change until release(arg) is called, which happens
+ * once, whatever this returns: when the last byte has gone, when the stream failed or was
+ * closed, or before the call returns. It is called from the loop or from within any call
+ * on the stream, and must neither suspend nor use the stream. NULL: the data stays for
+ * ever. In order with other writes, and gathered with them; what is shorter than 4 KiB is
+ * copied and released at once, which costs less. On TLS, and on files, what is sent is
+ * made from it before the call returns. Suspends while the kernel refuses and this would
+ * exceed the high-water mark; data longer than the mark waits until nothing is kept.
+ * Returns as an_stream_write(); -ENOMEM: nothing was taken. */
+AN_API AN_SUSPENDS int an_stream_write_ref(an_stream *s, const void *data, size_t len,
+					   void (*release)(void *arg), void *arg);
+
 /* The same without waiting and without a limit: for a few bytes that must not suspend,
  * such as a reply to a control frame. Never suspends. May be called while another task
  * is parked in a write: the bytes come before or behind that write, never within; so

@@ -6,6 +6,7 @@ libtest_support_la_SOURCES = \
 	%D%/child.h \
 	%D%/libevent-memory.h \
 	%D%/messages.h \
+	%D%/pairs.h \
 	%D%/program.h \
 	%D%/run.h
 libtest_support_la_CFLAGS = $(AN_CFLAGS)

@@ -89,7 +89,7 @@ static int plain_take(an_stream *s, an__write *w, size_t max)
 		struct iovec piece = an__write_piece(w);
 		size_t n = piece.iov_len < max ? piece.iov_len : max;
 
-		if (evbuffer_add(s->out, piece.iov_base, n))
+		if (an__stream_append(s, piece.iov_base, n))
 			return -ENOMEM;
 		an__write_advance(w, n);
 		max -= n;

@@ -13,10 +13,13 @@
  */
 #include "config.h"
 
+#include "loop/base/alloc.h"
 #include "loop/io/stream-private.h"
 
 #include <errno.h>
 #include <event2/bufferevent.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -48,6 +51,27 @@ void an__stream_output_drain(an_stream *s, size_t n)
 	evbuffer_unfreeze(s->out, 1);
 	evbuffer_drain(s->out, n);
 	evbuffer_freeze(s->out, 1);
+}
+
+/* evbuffer_add() makes its next piece as large as the last one, also when that is only
+ * referred to: five bytes behind a gigabyte would take another. */
+int an__stream_append(an_stream *s, const void *data, size_t len)
+{
+	struct evbuffer_iovec room;
+
+	if (!s->referring || !evbuffer_get_length(s->out)) {
+		s->referring = false;
+		return evbuffer_add(s->out, data, len) ? -ENOMEM : 0;
+	}
+	if (!len)
+		return 0;
+	if (evbuffer_reserve_space(s->out, (ev_ssize_t)len, &room, 1) < 1)
+		return -ENOMEM;
+	memcpy(room.iov_base, data, len);
+	room.iov_len = len;
+	evbuffer_commit_space(s->out, &room, 1);
+	s->referring = false;
+	return 0;
 }
 
 static void wake_writer(an_stream *s, int result)
@@ -351,25 +375,29 @@ static size_t total_of(const struct iovec *iov, int count)
 	return total;
 }
 
-int an_stream_writev(an_stream *s, const struct iovec *iov, int count)
+static int write_pieces(an_stream *s, const struct iovec *iov, int count)
 {
-	an__write w;
+	an__write w = { .iov = iov, .left = total_of(iov, count) };
 	int r;
 
-	if (count < 0 || count > AN__WRITE_PIECES)
-		return -EINVAL;
-	r = begin(s);
-	if (r)
-		return r;
 	if (s->shut)
-		return end(s, AN_ERR_CLOSED);
-	w = (an__write){ .iov = iov, .left = total_of(iov, count) };
+		return AN_ERR_CLOSED;
 	w.total = w.left;
 	an__write_advance(&w, 0);
 	r = write_all(s, &w);
 	if (!s->closed)
 		an__stream_flush_later(s);
-	return end(s, r);
+	return r;
+}
+
+int an_stream_writev(an_stream *s, const struct iovec *iov, int count)
+{
+	int r;
+
+	if (count < 0 || count > AN__WRITE_PIECES)
+		return -EINVAL;
+	r = begin(s);
+	return r ? r : end(s, write_pieces(s, iov, count));
 }
 
 int an_stream_write(an_stream *s, const void *data, size_t len)
@@ -378,6 +406,100 @@ int an_stream_write(an_stream *s, const void *data, size_t len)
 
 	return an_stream_writev(s, &iov, 1);
 }
+
+/* ---- by reference --------------------------------------------------------------- */
+
+struct reference {
+	void (*release)(void *arg);
+	void *arg;
+};
+
+/* Of the output, when the last byte has gone, or been dropped. */
+static void release_reference(const void *data, size_t len, void *arg)
+{
+	struct reference *ref = arg;
+
+	(void)data;
+	(void)len;
+	ref->release(ref->arg);
+	free(ref);
+}
+
+/* Takes *ref over on success. */
+static int append_reference(an_stream *s, const struct iovec *iov,
+			    const struct reference *ref)
+{
+	struct reference *copy = NULL;
+
+	if (ref->release) {
+		copy = an__malloc(sizeof *copy);
+		if (!copy)
+			return -ENOMEM;
+		*copy = *ref;
+	}
+	if (evbuffer_add_reference(s->out, iov->iov_base, iov->iov_len,
+				   copy ? release_reference : NULL, copy)) {
+		free(copy);
+		return -ENOMEM;
+	}
+	s->referring = true;
+	return 0;
+}
+
+/* Until the data may be kept as well. Nothing of it has been taken. */
+static int wait_for_room(an_stream *s, size_t len)
+{
+	size_t room = len < s->write_high ? s->write_high - len : 0;
+	size_t low = room < s->write_low ? room : s->write_low;
+	int r = 0;
+
+	while (r == 0 && s->write_state == AN__WRITE_BLOCKED &&
+	       evbuffer_get_length(s->out) > room)
+		r = wait_written(s, NULL, low);
+	return r;
+}
+
+/* Sets *ret_taken once the reference is the stream's. */
+static int write_ref(an_stream *s, const struct iovec *iov, const struct reference *ref,
+		     bool *ret_taken)
+{
+	int r;
+
+	if (s->shut)
+		return AN_ERR_CLOSED;
+	if (!s->transport->direct || iov->iov_len < AN__WRITE_REFER)
+		return write_pieces(s, iov, 1);
+	r = wait_for_room(s, iov->iov_len);
+	if (r == 0)
+		r = append_reference(s, iov, ref);
+	if (r < 0)
+		return r;
+	*ret_taken = true;
+	if (s->write_state == AN__WRITE_READY &&
+	    evbuffer_get_length(s->out) >= AN__WRITE_GATHER)
+		return an__stream_offer(s, NULL);
+	an__stream_flush_later(s);
+	return 0;
+}
+
+int an_stream_write_ref(an_stream *s, const void *data, size_t len,
+			void (*release)(void *arg), void *arg)
+{
+	const struct iovec iov = { (void *)data, len };
+	const struct reference ref = { release, arg };
+	bool taken = false;
+	int r = begin(s);
+
+	if (r == 0) {
+		r = write_ref(s, &iov, &ref, &taken);
+		end(s, r);
+	}
+	if (!taken && release)
+		release(arg);
+	return r;
+}
+
+/* ---- without waiting, and to the end -------------------------------------------- */
 
 int an_stream_write_nowait(an_stream *s, const void *data, size_t len)
 {

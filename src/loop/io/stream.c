@@ -141,6 +141,8 @@ static an_stream *close_now(an_stream *s)
 	s->closed = true;
 	an__list_remove(&s->flush.node);
 	event_del(&s->readable);
+	/* The bufferevent goes later; what the output refers to is released now. */
+	an__stream_output_drain(s, evbuffer_get_length(s->out));
 	bufferevent_free(s->bev);
 	close(s->fd);
 	if (s->transport->free)

@@ -186,7 +186,7 @@ static int bio_write(BIO *bio, const char *buf, size_t len, size_t *ret)
 		s->tls->io_error = AN_ERR_TLS;
 		return 0;
 	}
-	if (evbuffer_add(s->out, buf, len)) {
+	if (an__stream_append(s, buf, len)) {
 		s->tls->io_error = -ENOMEM;
 		return 0;
 	}

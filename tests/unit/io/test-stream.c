@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "tests/support/libevent-memory.h"
+#include "tests/support/pairs.h"
 #include "tests/support/program.h"
 #include "tests/support/run.h"
 
@@ -14,55 +15,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
-
-/* ---- two ends ---------------------------------------------------------------------- */
-
-static int socket_pair(int type, const an_stream_opts *opts, an_stream **ret_s,
-		       int *ret_fd)
-{
-	int fd[2], r;
-
-	*ret_fd = -1;
-	if (socketpair(AF_UNIX, type | SOCK_NONBLOCK, 0, fd))
-		return -errno;
-	r = an_stream_new(fd[0], opts, ret_s);
-	if (r)
-		close(fd[0]);
-	*ret_fd = fd[1];
-	return r;
-}
-
-static int tcp_pair(an_stream **ret_s, int *ret_fd)
-{
-	struct sockaddr_in at = { .sin_family = AF_INET,
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof at;
-	int l = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0);
-
-	*ret_fd = -1;
-	CHECK_EQUAL(bind(l, (void *)&at, sizeof at), 0);
-	CHECK_EQUAL(listen(l, 1), 0);
-	CHECK_EQUAL(getsockname(l, (void *)&at, &len), 0);
-	CHECK_EQUAL(connect(c, (void *)&at, sizeof at), 0);
-	*ret_fd = accept4(l, NULL, NULL, SOCK_NONBLOCK);
-	CHECK(*ret_fd >= 0);
-	close(l);
-	return an_stream_new(c, NULL, ret_s);
-}
-
-static void reset(int fd)
-{
-	struct linger l = { 1, 0 };
-
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
-	close(fd);
-}
-
-static void fill_pattern(char *buf, size_t len, unsigned seed)
-{
-	for (size_t i = 0; i < len; i++)
-		buf[i] = (char)((i * 2654435761u + seed) >> 13);
-}
 
 /* Sends `text` in two parts, the second when the reader has had to wait. */
 struct halves {

@@ -1,0 +1,405 @@
+/* Writes by reference: in order with others, released once on whatever way they end, and
+ * never a byte too early. */
+#include "config.h"
+
+#include "tests/support/libevent-memory.h"
+#include "tests/support/pairs.h"
+#include "tests/support/program.h"
+#include "tests/support/run.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <string.h>
+
+enum { LARGE = 4 << 20, MIDDLE = 10000, VICTIM_KEEPS = 1 << 20 };
+
+static char large[LARGE], received[LARGE + 65536];
+
+static int released;
+
+static void release(void *arg)
+{
+	++*(int *)arg;
+}
+
+/* Reads what is there; the other tasks have their turns meanwhile. */
+static int receive(int fd, size_t len)
+{
+	size_t got = 0;
+
+	while (got < len) {
+		ssize_t n = read(fd, received + got, sizeof received - got);
+
+		CHECK(n > 0 || (n < 0 && errno == EAGAIN));
+		if (n > 0)
+			got += (size_t)n;
+		CHECK_EQUAL(an_yield(), 0);
+	}
+	CHECK_EQUAL(got, len);
+	return 0;
+}
+
+TASK_TEST(headers_and_a_body_by_reference_leave_together)
+{
+	an_stream *s;
+	int fd;
+
+	released = 0;
+	fill_pattern(large, LARGE, 5);
+	CHECK_EQUAL(socket_pair(SOCK_SEQPACKET, NULL, &s, &fd), 0);
+	CHECK_EQUAL(an_stream_write(s, "head", 4), 0);
+	CHECK_EQUAL(an_stream_write_ref(s, large, MIDDLE, release, &released), 0);
+	CHECK_EQUAL(an_stream_write(s, "tail", 4), 0);
+	CHECK_EQUAL(released, 0);
+	CHECK_EQUAL(an_stream_pending(s), MIDDLE + 8);
+	CHECK_EQUAL(an_sleep(1), 0);
+	CHECK_EQUAL(released, 1);
+	CHECK_EQUAL(read(fd, received, sizeof received), MIDDLE + 8);
+	CHECK(memcmp(received, "head", 4) == 0);
+	CHECK(memcmp(received + 4, large, MIDDLE) == 0);
+	CHECK(memcmp(received + 4 + MIDDLE, "tail", 4) == 0);
+
+	/* What fills the gathering goes at once. */
+	CHECK_EQUAL(an_stream_write(s, "head", 4), 0);
+	CHECK_EQUAL(an_stream_write_ref(s, large, 100000, release, &released), 0);
+	CHECK_EQUAL(released, 2);
+	CHECK_EQUAL(read(fd, received, sizeof received), 100004);
+	an_stream_close(s);
+	close(fd);
+	return 0;
+}
+
+TASK_TEST(small_data_is_copied_and_released_at_once)
+{
+	char buf[100];
+	an_stream *s;
+	int fd;
+
+	released = 0;
+	CHECK_EQUAL(socket_pair(SOCK_STREAM, NULL, &s, &fd), 0);
+	memcpy(buf, "small", 5);
+	CHECK_EQUAL(an_stream_write_ref(s, buf, 5, release, &released), 0);
+	CHECK_EQUAL(released, 1);
+	memcpy(buf, "XXXXX", 5);
+	CHECK_EQUAL(an_stream_write_ref(s, "", 0, release, &released), 0);
+	CHECK_EQUAL(released, 2);
+	CHECK_EQUAL(an_stream_write_ref(s, "static", 6, NULL, NULL), 0);
+	CHECK_EQUAL(an_stream_drain(s), 0);
+	CHECK_EQUAL(read(fd, buf, sizeof buf), 11);
+	CHECK(memcmp(buf, "smallstatic", 11) == 0);
+	an_stream_close(s);
+	close(fd);
+	return 0;
+}
+
+TASK_TEST(what_the_kernel_refuses_is_referred_to_and_not_copied)
+{
+	an_stream *s;
+	int fd;
+
+	released = 0;
+	fill_pattern(large, LARGE, 6);
+	CHECK_EQUAL(socket_pair(SOCK_STREAM, NULL, &s, &fd), 0);
+	CHECK_EQUAL(an_stream_write_ref(s, large, LARGE, release, &released), 0);
+	CHECK_EQUAL(released, 0);
+	CHECK(an_stream_pending(s) > 1 << 20);
+	CHECK_EQUAL(an_stream_write_nowait(s, "PONG", 4), 0);
+	/* The last bytes are read from where they are. */
+	large[LARGE - 1] = 'Z';
+	CHECK_EQUAL(receive(fd, LARGE + 4), 0);
+	CHECK_EQUAL(released, 1);
+	CHECK(memcmp(received, large, LARGE) == 0);
+	CHECK(memcmp(received + LARGE, "PONG", 4) == 0);
+	CHECK_EQUAL(an_stream_pending(s), 0);
+	an_stream_close(s);
+	close(fd);
+	return 0;
+}
+
+struct writer {
+	an_stream *s;
+	size_t len;
+	int result, released;
+	bool done;
+};
+
+static int write_by_reference(void *arg)
+{
+	struct writer *w = arg;
+
+	w->result = an_stream_write_ref(w->s, large, w->len, release, &w->released);
+	w->done = true;
+	return 0;
+}
+
+/* A stream that has more than it may keep, and a writer that waits in it. */
+static int park_writer(struct writer *w, int *ret_fd, an_task **ret_task)
+{
+	released = 0;
+	*w = (struct writer){ .len = MIDDLE };
+	CHECK_EQUAL(socket_pair(SOCK_STREAM, NULL, &w->s, ret_fd), 0);
+	CHECK_EQUAL(an_stream_write_ref(w->s, large, LARGE, release, &released), 0);
+	CHECK_EQUAL(an_spawn(write_by_reference, w, NULL, ret_task), 0);
+	CHECK_EQUAL(an_sleep(AN_SECOND), 0);
+	CHECK(!w->done && !w->released && !released);
+	return 0;
+}
+
+TASK_TEST(a_reference_above_the_high_water_mark_waits_its_turn)
+{
+	struct writer w;
+	an_task *task;
+	int fd;
+
+	CHECK_EQUAL(park_writer(&w, &fd, &task), 0);
+	CHECK_EQUAL(an_stream_write_ref(w.s, "x", 1, release, &released), -EBUSY);
+	CHECK_EQUAL(released, 1);
+	/* Nothing of the parked one is taken: this comes before it. */
+	CHECK_EQUAL(an_stream_write_nowait(w.s, "PONG", 4), 0);
+	CHECK_EQUAL(receive(fd, LARGE + 4 + MIDDLE), 0);
+	CHECK(memcmp(received + LARGE, "PONG", 4) == 0);
+	CHECK(memcmp(received + LARGE + 4, large, MIDDLE) == 0);
+	CHECK_EQUAL(an_join(task, NULL), 0);
+	CHECK_EQUAL(w.result, 0);
+	CHECK_EQUAL(w.released, 1);
+	CHECK_EQUAL(released, 2);
+	an_stream_close(w.s);
+	close(fd);
+	return 0;
+}
+
+TASK_TEST(a_close_releases_what_is_kept_and_what_waits)
+{
+	struct writer w;
+	an_task *task;
+	int fd;
+
+	for (int how = 0; how < 2; how++) {
+		CHECK_EQUAL(park_writer(&w, &fd, &task), 0);
+		if (how)
+			an_stream_abort(w.s);
+		else
+			an_stream_close(w.s);
+		CHECK_EQUAL(released, 1);
+		CHECK_EQUAL(an_join(task, NULL), 0);
+		CHECK_EQUAL(w.result, AN_ERR_CLOSED);
+		CHECK_EQUAL(w.released, 1);
+		close(fd);
+	}
+	return 0;
+}
+
+TASK_TEST(a_close_offers_what_is_referred_to_once_more)
+{
+	an_stream *s;
+	int fd;
+
+	released = 0;
+	CHECK_EQUAL(socket_pair(SOCK_STREAM, NULL, &s, &fd), 0);
+	CHECK_EQUAL(an_stream_write_ref(s, large, MIDDLE, release, &released), 0);
+	CHECK_EQUAL(released, 0);
+	an_stream_close(s);
+	CHECK_EQUAL(released, 1);
+	CHECK_EQUAL(read(fd, received, sizeof received), MIDDLE);
+	close(fd);
+	return 0;
+}
+
+TASK_TEST(a_lost_peer_releases_what_is_kept_and_what_waits)
+{
+	struct writer w;
+	an_task *task;
+	int fd;
+
+	CHECK_EQUAL(park_writer(&w, &fd, &task), 0);
+	close(fd);
+	CHECK_EQUAL(an_join(task, NULL), 0);
+	CHECK(w.result == -EPIPE || w.result == -ECONNRESET);
+	CHECK_EQUAL(w.released, 1);
+	CHECK_EQUAL(released, 1);
+	CHECK_EQUAL(an_stream_write_ref(w.s, large, MIDDLE, release, &released),
+		    w.result);
+	CHECK_EQUAL(released, 2);
+	an_stream_close(w.s);
+
+	/* Found by the very write. */
+	CHECK_EQUAL(socket_pair(SOCK_STREAM, NULL, &w.s, &fd), 0);
+	close(fd);
+	CHECK_EQUAL(an_stream_write_ref(w.s, large, LARGE, release, &released), -EPIPE);
+	CHECK_EQUAL(released, 3);
+	an_stream_close(w.s);
+	return 0;
+}
+
+TASK_TEST(after_a_shutdown_and_in_a_cancelled_scope_it_is_released_at_once)
+{
+	an_timeout t;
+	an_stream *s;
+	int fd;
+
+	released = 0;
+	CHECK_EQUAL(socket_pair(SOCK_STREAM, NULL, &s, &fd), 0);
+	an_timeout_begin(&t, 0);
+	CHECK_EQUAL(an_stream_write_ref(s, large, MIDDLE, release, &released),
+		    -ECANCELED);
+	CHECK_EQUAL(an_timeout_end(&t, -ECANCELED), -ETIMEDOUT);
+	CHECK_EQUAL(released, 1);
+	CHECK_EQUAL(an_stream_shutdown(s), 0);
+	CHECK_EQUAL(an_stream_write_ref(s, large, MIDDLE, release, &released),
+		    AN_ERR_CLOSED);
+	CHECK_EQUAL(an_stream_write_ref(s, large, 1, release, &released), AN_ERR_CLOSED);
+	CHECK_EQUAL(released, 3);
+	an_stream_close(s);
+	close(fd);
+	return 0;
+}
+
+/* ---- cancelled at each step -------------------------------------------------------- */
+
+static struct writer victim;
+static int victim_fd;
+
+static int prepare_victim(void *arg)
+{
+	(void)arg;
+	released = 0;
+	victim = (struct writer){ .len = MIDDLE };
+	CHECK_EQUAL(socket_pair(SOCK_STREAM, NULL, &victim.s, &victim_fd), 0);
+	return an_stream_write_ref(victim.s, large, VICTIM_KEEPS, release, &released);
+}
+
+static int read_for_victim(void *arg)
+{
+	size_t got = 0;
+
+	(void)arg;
+	while (got < VICTIM_KEEPS && an_yield() == 0) {
+		ssize_t n = read(victim_fd, received, sizeof received);
+
+		got += n > 0 ? (size_t)n : 0;
+	}
+	return 0;
+}
+
+static int be_victim(void *arg)
+{
+	an_group g;
+	int r;
+
+	(void)arg;
+	an_group_begin(&g);
+	r = an_group_spawn(&g, read_for_victim, NULL);
+	if (r == 0)
+		r = an_stream_write_ref(victim.s, large, MIDDLE, release,
+					&victim.released);
+	else
+		victim.released++;
+	an_group_cancel(&g);
+	an_ignore(an_group_end(&g));
+	return r;
+}
+
+static int check_victim(void *arg)
+{
+	(void)arg;
+	an_stream_close(victim.s);
+	close(victim_fd);
+	CHECK_EQUAL(released, 1);
+	CHECK(victim.released <= 1); /* 0: cancelled before its first step */
+	return 0;
+}
+
+CANCEL_TEST(a_cancellation_at_each_step_releases_once, prepare_victim, be_victim,
+	    check_victim, NULL)
+
+/* ---- memory ------------------------------------------------------------------------ */
+
+TASK_TEST(every_lack_of_memory_releases_once)
+{
+	bool failed = true;
+	size_t rounds = 0;
+
+	for (size_t i = 1; failed; i++) {
+		an_stream *s;
+		int fd, r;
+
+		released = 0;
+		CHECK_EQUAL(socket_pair(SOCK_STREAM, NULL, &s, &fd), 0);
+		an_testing_fail_allocation(i);
+		r = an_stream_write_ref(s, large, MIDDLE, release, &released);
+		if (r == 0)
+			r = an_stream_write(s, "tail", 4);
+		failed = an_testing_allocation_failed();
+		rounds += failed;
+		CHECK_EQUAL(r, failed ? -ENOMEM : 0);
+		an_stream_close(s);
+		CHECK_EQUAL(released, 1);
+		close(fd);
+	}
+	CHECK_EQUAL(rounds, 3);
+	return 0;
+}
+
+static size_t largest_allocation;
+
+static void *watched_malloc(size_t size)
+{
+	if (size > largest_allocation)
+		largest_allocation = size;
+	return an__test_libevent_malloc(size);
+}
+
+TASK_TEST(what_follows_a_reference_takes_memory_for_itself_alone)
+{
+	an_stream *s;
+	int fd;
+
+	CHECK_EQUAL(socket_pair(SOCK_STREAM, NULL, &s, &fd), 0);
+	CHECK_EQUAL(an_stream_write_ref(s, large, LARGE, NULL, NULL), 0);
+	largest_allocation = 0;
+	CHECK_EQUAL(an_stream_write_nowait(s, "tail", 4), 0);
+	CHECK_EQUAL(an_stream_write_nowait(s, large, 2000), 0);
+	CHECK(largest_allocation > 0 && largest_allocation <= 8192);
+	CHECK_EQUAL(receive(fd, LARGE + 2004), 0);
+	CHECK(memcmp(received + LARGE, "tail", 4) == 0);
+	CHECK(memcmp(received + LARGE + 4, large, 2000) == 0);
+	an_stream_close(s);
+	close(fd);
+	return 0;
+}
+
+static int watch_libevent(void **state)
+{
+	int r = count_libevent(state);
+
+	event_set_mem_functions(watched_malloc, an__test_libevent_realloc, free);
+	return r;
+}
+
+static void outside_a_task_it_is_released(void **state)
+{
+	(void)state;
+	released = 0;
+	assert_int_equal(an_stream_write_ref(NULL, large, MIDDLE, release, &released),
+			 AN_ERR_NO_TASK);
+	assert_int_equal(released, 1);
+}
+
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(headers_and_a_body_by_reference_leave_together),
+	cmocka_unit_test(small_data_is_copied_and_released_at_once),
+	cmocka_unit_test(what_the_kernel_refuses_is_referred_to_and_not_copied),
+	cmocka_unit_test(a_reference_above_the_high_water_mark_waits_its_turn),
+	cmocka_unit_test(a_close_releases_what_is_kept_and_what_waits),
+	cmocka_unit_test(a_close_offers_what_is_referred_to_once_more),
+	cmocka_unit_test(a_lost_peer_releases_what_is_kept_and_what_waits),
+	cmocka_unit_test(
+		after_a_shutdown_and_in_a_cancelled_scope_it_is_released_at_once),
+	cmocka_unit_test(a_cancellation_at_each_step_releases_once),
+	cmocka_unit_test(every_lack_of_memory_releases_once),
+	cmocka_unit_test(what_follows_a_reference_takes_memory_for_itself_alone),
+	cmocka_unit_test(outside_a_task_it_is_released),
+};
+
+TEST_MAIN_WITH("stream-write", tests, watch_libevent, NULL)
