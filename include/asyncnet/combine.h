@@ -213,18 +213,22 @@ typedef struct an_generator {
 /* What yields. Negative: it failed, which its reader is told of after the last item. */
 typedef int (*an_generator_fn)(an_generator *g, void *arg);
 
-/* Spawns a task that runs fn(g, arg) up to its first item, and with each item that is
- * taken up to the next one: it is never further ahead. `arg` is borrowed until the end.
+/* Spawns a task that runs fn(g, arg) up to its first item, and on to the next one when a
+ * reader asks for that: as in Python, an_generator_yield() returns only then, so that the
+ * item may lie on fn's stack. `arg` is borrowed until the end.
  * On failure an_generator_end() is not needed and has no effect. Never suspends.
  * Returns 0; -ENOMEM; AN_ERR_NO_TASK without a loop. */
 AN_API int an_generator_begin(an_generator *g, an_generator_fn fn, void *arg);
 
 /* To be called by `fn`, or by tasks that it waits for: hands an item to the reader.
- * Suspends until that takes it; on 0 it has. Returns 0; -ECANCELED, AN_ERR_CLOSED when
- * the reader wants no more: the item is still the caller's, and fn should return. */
+ * Suspends until a reader has taken it, and then until one asks for another, or the
+ * generator is ended. Returns 0: the item was taken, even if a cancellation came then,
+ * which the next call sees; -ECANCELED, AN_ERR_CLOSED when the reader wants no more: the
+ * item is still the caller's, and fn should return. */
 AN_API AN_SUSPENDS int an_generator_yield(an_generator *g, void *item);
 
-/* Waits for the next item. Suspends. Several tasks may read: first come, first served.
+/* Waits for the next item. Suspends. An item that its maker lends is valid until the next
+ * call of a reader, or the end. Several tasks may read: first come, first served.
  * Returns 0; AN_ERR_EOF when fn has returned 0 or more, or the generator was ended
  * meanwhile; what fn returned if that is negative, as often as it is asked; -ECANCELED
  * (nothing was taken); AN_ERR_MISUSE when it is not open; AN_ERR_NO_TASK. */

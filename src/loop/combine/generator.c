@@ -4,6 +4,10 @@
  * is ever left behind when either side goes. The task's end closes the queue, and it is
  * then that a reader looks at how it ended.
  *
+ * Who has yielded an item that was taken goes on when a reader asks again: until then the
+ * item, which often lies on its stack, is as it was. So each call of a reader that was not
+ * yet answered is counted, by `asking`; who hands the item over counts it as answered.
+ *
  *	open --fn returns--> done --an_generator_end()--> freed
  *	open --an_generator_end(): cancelled, closed--> done --> freed
  *
@@ -33,7 +37,11 @@ struct an__generator {
 	bool done, told; /* told: a reader has seen the failure */
 	bool ended;	 /* by its owner: what fn returns is of no interest to readers */
 	unsigned users;	 /* readers in a call, and the owner until the end */
+	unsigned asking; /* readers' calls that have got no item yet */
+	an__waiters resting; /* yields whose item was taken, until a reader asks again */
 };
+
+static const an__wait_kind for_reader = { .what = "the generator's reader" };
 
 static void leave(struct an__generator *state)
 {
@@ -85,11 +93,21 @@ int an_generator_begin(an_generator *g, an_generator_fn fn, void *arg)
 
 int an_generator_yield(an_generator *g, void *item)
 {
+	struct an__generator *state = g->state;
+	an__waiter w = { 0 };
 	int r = an__wait_check();
 
 	if (r < 0)
 		return r;
-	return g->state ? an_queue_put(&g->state->queue, item) : AN_ERR_CLOSED;
+	if (!state)
+		return AN_ERR_CLOSED;
+	r = an_queue_put(&state->queue, item);
+	if (r < 0)
+		return r;
+	/* The item is the reader's: a cancellation is for the next call to see. */
+	if (--state->asking == 0 && !state->ended)
+		an_ignore(an__wait(&w, &state->resting, &for_reader));
+	return 0;
 }
 
 /* The queue is closed. */
@@ -111,7 +129,11 @@ int an_generator_next(an_generator *g, void **ret_item)
 	if (!state)
 		return AN_ERR_MISUSE;
 	state->users++;
+	state->asking++;
+	an__wake_all(&state->resting, 0);
 	r = an_queue_get(&state->queue, ret_item);
+	if (r < 0)
+		state->asking--;
 	if (r == AN_ERR_CLOSED)
 		r = outcome(state);
 	leave(state);
@@ -144,6 +166,7 @@ int an_generator_end(an_generator *g)
 	state->ended = true;
 	an_cancel(state->task);
 	an_queue_close(&state->queue);
+	an__wake_all(&state->resting, 0); /* whoever took the cancellation back, too */
 	r = await_end(state);
 	if (r == 0 && !state->told && state->result < 0 && state->result != -ECANCELED &&
 	    state->result != AN_ERR_CLOSED)

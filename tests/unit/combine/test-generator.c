@@ -53,18 +53,87 @@ TASK_TEST(items_come_in_order_and_then_the_end)
 	return 0;
 }
 
-TASK_TEST(it_is_at_most_one_item_ahead)
+/* Its items are lent: &n, as it was when it was yielded. */
+TASK_TEST(it_goes_on_when_the_next_item_is_asked_for)
 {
-	struct numbers n = { .last = 100 };
+	struct numbers n = { .last = 100 }, *lent;
 	an_generator g;
 	void *item;
 
 	CHECK_EQUAL(an_generator_begin(&g, count_up, &n), 0);
 	for (int i = 1; i < 10; i++) {
-		CHECK_EQUAL(an_testing_settle(), 0);
-		CHECK_EQUAL(n.next, i);
 		CHECK_EQUAL(an_generator_next(&g, &item), 0);
+		lent = item;
+		CHECK_EQUAL(lent->next, i);
+		CHECK_EQUAL(an_testing_settle(), 0);
+		CHECK_EQUAL(lent->next, i);
 	}
+	return an_generator_end(&g);
+}
+
+TASK_TEST(a_reader_that_gave_up_leaves_it_one_item_ahead)
+{
+	struct numbers n = { .last = 100 };
+	an_generator g;
+	an_timeout over;
+	void *item;
+
+	CHECK_EQUAL(an_generator_begin(&g, count_up, &n), 0);
+	CHECK_EQUAL(an_generator_next(&g, &item), 0);
+	an_timeout_begin(&over, 0);
+	CHECK_EQUAL(an_generator_next(&g, &item), -ECANCELED);
+	CHECK_EQUAL(an_timeout_end(&over, 0), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
+	CHECK_EQUAL(n.next, 1); /* it had not asked */
+	for (int i = 2; i < 5; i++) {
+		CHECK_EQUAL(an_generator_next(&g, &item), 0);
+		CHECK_EQUAL(n.next, i);
+	}
+	return an_generator_end(&g);
+}
+
+/* Two tasks of the generator yield; each rests until the reader asks again. */
+static int yield_three(void *arg)
+{
+	struct numbers own = { 0 };
+	int r = 0;
+
+	while (r == 0 && own.next < 3) {
+		own.next++;
+		r = an_generator_yield(arg, &own);
+	}
+	return r;
+}
+
+static int yield_by_two(an_generator *g, void *arg)
+{
+	an_group group;
+
+	(void)arg;
+	an_group_begin(&group);
+	an_group_fail(&group, an_group_spawn(&group, yield_three, g));
+	an_group_fail(&group, an_group_spawn(&group, yield_three, g));
+	return an_group_end(&group);
+}
+
+TASK_TEST(several_tasks_yield_and_each_item_is_whole)
+{
+	an_generator g;
+	int sum = 0;
+	void *item;
+
+	CHECK_EQUAL(an_generator_begin(&g, yield_by_two, NULL), 0);
+	for (int i = 0; i < 6; i++) {
+		int before;
+
+		CHECK_EQUAL(an_generator_next(&g, &item), 0);
+		before = ((struct numbers *)item)->next;
+		CHECK_EQUAL(an_testing_settle(), 0);
+		CHECK_EQUAL(((struct numbers *)item)->next, before);
+		sum += before;
+	}
+	CHECK_EQUAL(an_generator_next(&g, &item), AN_ERR_EOF);
+	CHECK_EQUAL(sum, 12);
 	return an_generator_end(&g);
 }
 
@@ -290,7 +359,9 @@ CANCEL_TEST(no_item_is_lost_when_the_reader_is_cancelled, reset, read_all, balan
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(items_come_in_order_and_then_the_end),
-	cmocka_unit_test(it_is_at_most_one_item_ahead),
+	cmocka_unit_test(it_goes_on_when_the_next_item_is_asked_for),
+	cmocka_unit_test(a_reader_that_gave_up_leaves_it_one_item_ahead),
+	cmocka_unit_test(several_tasks_yield_and_each_item_is_whole),
 	cmocka_unit_test(the_readers_end_cancels_it_and_waits_for_its_cleanup),
 	cmocka_unit_test(the_end_waits_in_a_cancelled_scope_too),
 	cmocka_unit_test(its_failure_reaches_the_reader_after_the_items),
