@@ -63,7 +63,9 @@ examples_tour_io_SOURCES = \
 	%D%/tour_io.c \
 	%D%/tour_io.h \
 	%D%/tour_io_files.c \
-	%D%/tour_io_http.c
+	%D%/tour_io_http.c \
+	%D%/tour_io_process.c \
+	%D%/tour_io_streams.c
 examples_tour_io_LDADD = libasyncnet.la
 examples_tour_sync_SOURCES = \
 	%D%/tour.c \

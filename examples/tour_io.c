@@ -4,6 +4,8 @@
  *
  *	tour_io_files.c     files: whole, by lines, at once, folders, errors     aiofiles
  *	tour_io_http.c      requests: one, several, limits, another attempt      aiohttp
+ *	tour_io_streams.c   connections, lines, a large file, a generator        streams
+ *	tour_io_process.c   pipes and child processes                      subprocesses
  *
  * It starts the servers that it asks by itself, on free ports of 127.0.0.1.
  *
@@ -89,6 +91,8 @@ int main(int argc, char **argv)
 	static const struct tour_chapter chapters[] = {
 		{ "Files", tour_io_files },
 		{ "HTTP requests", tour_io_http },
+		{ "Streams", tour_io_streams },
+		{ "Pipes and processes", tour_io_process },
 		{ 0 },
 	};
 
