@@ -65,14 +65,19 @@ typedef struct an_connect_opts {
 	an_duration attempt_delay;
 	const char *bind_host; /* local address, in digits; NULL: any */
 	an_stream_opts stream;
+	/* Where the reason for a failure goes, in words ("certificate has expired"), at
+	 * most error_cap bytes with the final zero; NULL: nowhere. Left alone on
+	 * success. */
+	char *error;
+	size_t error_cap;
 } an_connect_opts;
 
 /* Connects to host and service over TCP, racing the addresses as RFC 8305 says:
  * families alternate, the next attempt starts when one has failed or after the delay,
  * the first to succeed is taken and the others are closed. TCP_NODELAY is set.
- * Suspends. There is no stream on failure, and so no error text: the code is the first
- * failed address's (one that this machine has no route to counts only if all are so),
- * or the resolver's, or that of the TLS handshake.
+ * Suspends. On failure the code, and opts.error, are the first failed address's (one that
+ * this machine has no route to counts only if all are so), or the resolver's, or that of
+ * the TLS handshake.
  * Returns 0 and a stream that the caller closes; as an_resolve(),
  * an_stream_start_tls(); -ECONNREFUSED and the like; -ETIMEDOUT; -ECANCELED;
  * AN_ERR_NO_TASK. */

@@ -27,6 +27,7 @@
 #include <event2/event_struct.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -352,6 +353,22 @@ static int connect_path(const char *path, const an_connect_opts *opts, int *ret_
 
 /* ---- the calls ------------------------------------------------------------------- */
 
+/* There is no stream that could tell afterwards. */
+static int explain(const an_connect_opts *opts, int r, const char *reason)
+{
+	if (opts->error && opts->error_cap)
+		snprintf(opts->error, opts->error_cap, "%s", reason);
+	return r;
+}
+
+/* The stream has a reason once the handshake has begun. */
+static const char *tls_reason(const an_stream *s, int r)
+{
+	const char *text = an_stream_error_text(s);
+
+	return *text ? text : an_strerror(r);
+}
+
 /* Takes the descriptor over in every case. */
 static int finish(int fd, const char *tls_host, const an_connect_opts *opts,
 		  an_stream **ret)
@@ -361,12 +378,13 @@ static int finish(int fd, const char *tls_host, const an_connect_opts *opts,
 
 	if (r < 0) {
 		close(fd);
-		return r;
+		return explain(opts, r, an_strerror(r));
 	}
 	if (opts->tls) {
 		r = an_stream_start_tls(s, opts->tls,
 					opts->tls_host ? opts->tls_host : tls_host);
 		if (r < 0) {
+			explain(opts, r, tls_reason(s, r));
 			an_stream_close(s);
 			return r;
 		}
@@ -386,7 +404,7 @@ int an_connect(const char *host, const char *service, const an_connect_opts *opt
 	if (!opts)
 		opts = &defaults;
 	r = connect_tcp(host, service, opts, &fd);
-	return r < 0 ? r : finish(fd, host, opts, ret);
+	return r < 0 ? explain(opts, r, an_strerror(r)) : finish(fd, host, opts, ret);
 }
 
 int an_connect_unix(const char *path, const an_connect_opts *opts, an_stream **ret)
@@ -399,5 +417,5 @@ int an_connect_unix(const char *path, const an_connect_opts *opts, an_stream **r
 	if (!opts)
 		opts = &defaults;
 	r = connect_path(path, opts, &fd);
-	return r < 0 ? r : finish(fd, NULL, opts, ret);
+	return r < 0 ? explain(opts, r, an_strerror(r)) : finish(fd, NULL, opts, ret);
 }

@@ -189,6 +189,54 @@ TASK_TEST(a_refused_connection_is_an_error_and_leaves_nothing_open)
 	return 0;
 }
 
+/* Answers whoever connects in plain text. */
+static int answer_plainly(void *arg)
+{
+	an_stream *s;
+	int r = an_accept(arg, &s);
+
+	if (r < 0)
+		return r;
+	r = an_stream_write(s, "220 hello\r\n", 11);
+	if (r == 0)
+		r = an_stream_shutdown(s);
+	an_stream_close(s);
+	return r;
+}
+
+TASK_TEST(a_failure_is_told_in_words)
+{
+	char text[64] = "untouched", port[8], tiny[5];
+	an_connect_opts opts = { .error = text, .error_cap = sizeof text };
+	an_listener *l;
+	an_stream *s;
+	an_task *task;
+	int fd;
+
+	CHECK_EQUAL(closed_port(&fd, port), 0);
+	CHECK_EQUAL(an_connect("127.0.0.1", port, &opts, &s), -ECONNREFUSED);
+	CHECK(strcmp(text, an_strerror(-ECONNREFUSED)) == 0);
+	close(fd);
+	CHECK_EQUAL(an_connect_unix("/nowhere/at/all", &opts, &s), -ENOENT);
+	CHECK(strcmp(text, an_strerror(-ENOENT)) == 0);
+	opts.error = tiny;
+	opts.error_cap = sizeof tiny;
+	CHECK_EQUAL(an_connect_unix("/nowhere/at/all", &opts, &s), -ENOENT);
+	CHECK_EQUAL(strlen(tiny), 4);
+
+	CHECK_EQUAL(an_listen("127.0.0.1", "0", NULL, &l), 0);
+	port_text(an_listener_port(l), port);
+	CHECK_EQUAL(an_spawn(answer_plainly, l, NULL, &task), 0);
+	opts = (an_connect_opts){ .error = text, .error_cap = sizeof text };
+	CHECK_EQUAL(an_tls_new(&(an_tls_opts){ .no_verify = true }, NULL, 0, &opts.tls), 0);
+	CHECK_EQUAL(an_connect("127.0.0.1", port, &opts, &s), AN_ERR_TLS);
+	CHECK(*text && strcmp(text, an_strerror(AN_ERR_TLS)) != 0);
+	CHECK_EQUAL(an_join(task, NULL), 0);
+	an_tls_free(opts.tls);
+	an_listener_close(l);
+	return 0;
+}
+
 TASK_TEST(the_local_address_can_be_chosen)
 {
 	an_connect_opts opts = { .bind_host = "127.0.0.2" };
@@ -521,6 +569,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_connection_carries_data_both_ways),
 	cmocka_unit_test(localhost_falls_through_to_ipv4),
 	cmocka_unit_test(a_refused_connection_is_an_error_and_leaves_nothing_open),
+	cmocka_unit_test(a_failure_is_told_in_words),
 	cmocka_unit_test(the_local_address_can_be_chosen),
 	cmocka_unit_test_setup(the_resolvers_error_is_returned, resolver),
 	cmocka_unit_test(outside_a_task_it_is_an_error),
