@@ -28,6 +28,8 @@
 #include <asyncnet/api.h>
 #include <asyncnet/stream.h>
 #include <asyncnet/time.h>
+#include <sys/resource.h>
+#include <sys/types.h>
 
 AN_BEGIN_DECLS
 
@@ -76,9 +78,17 @@ typedef struct an_process_io {
 	int fd;
 } an_process_io;
 
+/* A limit of the kernel's on a child: RLIMIT_NOFILE and the like. */
+typedef struct an_process_limit {
+	int resource;
+	struct rlimit value;
+} an_process_limit;
+
 /* Of an_process_spawn() and an_process_shell(); borrowed for the call. */
 typedef struct an_process_opts {
 	an_process_io in, out, err;
+	/* What is run in the place of argv[0], which is then a mere name. NULL: that. */
+	const char *program;
 	/* Where it runs; NULL: here. Relative names of programs, and in PATH, are looked
 	 * for from there. */
 	const char *directory;
@@ -95,6 +105,26 @@ typedef struct an_process_opts {
 	 * makes itself a group of its own (a daemon, a job of an interactive shell) gets
 	 * away. A Ctrl-C at the terminal does not reach another group. */
 	bool new_group, new_session;
+	/* A group that is there, to be in; 0: the parent's. For a pipeline of children:
+	 * the first with new_group, the others with its number, which is sure until that
+	 * one is closed. Signals sent here go to the one child. */
+	pid_t process_group;
+	/* Whom it runs as, which takes the right to; the folder and redirections are
+	 * still the parent's doing. NULL: as the parent. Without `groups` another user
+	 * has no supplementary ones. Numbers: names are for getpwnam(3). */
+	const uid_t *user;
+	const gid_t *group, *groups;
+	size_t group_count;  /* of `groups`, and may be 0 */
+	const mode_t *umask; /* NULL: the parent's */
+	int nice;	     /* added to the parent's */
+	const an_process_limit *limits;
+	size_t limit_count;
+	/* Sent to the child by the kernel when the loop's thread ends, be it by a SIGKILL
+	 * to the whole program, so that no close comes to it; 0: none. A child that runs
+	 * a set-user-ID program loses it, as do its own children. The start then holds
+	 * up the loop, by a millisecond or so, since a worker's end is not the
+	 * program's. */
+	int parent_death_signal;
 	/* From SIGTERM to SIGKILL in an_process_close(); 0: 5 s, ample to write a file
 	 * and remove a lock; negative: SIGKILL at once. */
 	an_duration grace;
@@ -120,8 +150,9 @@ typedef struct an_process_status {
  * Returns 0 and a process that the caller closes; what the start failed with, in the
  * child as well: -ENOENT, -EACCES, -ENOEXEC, -E2BIG, -ENOTDIR; -EBADF for a descriptor
  * that is not open; -EMFILE, -ENFILE; -EAGAIN when there may be no more processes or
- * threads; -EINVAL without a program, or for options that cannot be; -ENOMEM;
- * -ECANCELED; AN_ERR_NO_TASK. */
+ * threads; -EPERM for a user, group, limit or priority that it may not have; -EINVAL
+ * without a program, or for options that cannot be; -ENOMEM; -ECANCELED;
+ * AN_ERR_NO_TASK. */
 AN_API AN_SUSPENDS int an_process_spawn(const char *const argv[],
 					const an_process_opts *opts, an_process **ret);
 
@@ -135,8 +166,9 @@ AN_API AN_SUSPENDS int an_process_shell(const char *command, const an_process_op
  * one that is stopped) and, after the grace, SIGKILL; the loop reaps the child in the
  * background, and the loop's end waits for that. Of a process group the others get
  * SIGKILL when the leader ends, or now if it has ended before. A child that has ended is
- * otherwise just forgotten. Tasks that wait for it get AN_ERR_CLOSED. A process that its owner has not closed when the loop ends is
- * closed there, and the handle is invalid. Accepts NULL, returns NULL. */
+ * otherwise just forgotten. Tasks that wait for it get AN_ERR_CLOSED. A process that its
+ * owner has not closed when the loop ends is closed there, and the handle is invalid.
+ * Accepts NULL, returns NULL. */
 AN_API an_process *an_process_close(an_process *p);
 
 /* Waits for the child's end. Suspends. May be called by several tasks and again and

@@ -22,6 +22,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/offload.h \
 	%D%/path.c \
 	%D%/pipe.c \
+	%D%/process-attributes.c \
 	%D%/process-communicate.c \
 	%D%/process-private.h \
 	%D%/process-spawn.c \

@@ -2,6 +2,7 @@
  *
  * 	process.c              the life of a child, its end and its reaping
  * 	process-start.c        what a worker does, and the new process up to its exec()
+ * 	process-attributes.c   what of it the exec() keeps: limits, whom it runs as
  * 	process-spawn.c        options, pipes, environment, names: what is made before
  * 	process-communicate.c  input and outputs at once
  */
@@ -29,11 +30,9 @@ enum {
 typedef struct an__start {
 	char *const *names; /* of the program, to be tried in this order; then NULL */
 	char *const *argv, *const *envp;
-	const char *directory; /* NULL: here */
-	int fds[3];	       /* of the parent's, or as above */
-	const int *pass_fds;
-	size_t pass_count;
-	bool new_group, new_session;
+	const an_process_opts *opts;
+	pid_t parent;
+	int fds[3]; /* of the parent's, or as above */
 
 	int report[2];		/* carries the child's failure; closed by its exec() */
 	volatile bool borrowed; /* the child runs in the parent's memory */
@@ -45,9 +44,12 @@ typedef struct an__start {
 	bool pidfd; /* `watch` is one */
 } an__start;
 
-/* Starts the child and fills in the last fields; with an error there is none. On a
- * worker, with all signals blocked. */
+/* Starts the child and fills in the last fields; with an error there is none. With all
+ * signals blocked, on a worker. */
 void an__start_child(an__start *s);
+
+/* In the child. Returns 0 or errno. */
+int an__process_set_attributes(const an__start *s);
 
 /* As pidfd_open(2): for tests, which have it fail. */
 extern int (*an__pidfd_open)(pid_t pid);

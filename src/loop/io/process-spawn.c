@@ -14,6 +14,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -122,6 +124,14 @@ static char **make_names(const char *program, const char *const *env)
 
 /* ---- redirections ------------------------------------------------------------------ */
 
+/* It can be in one group. */
+static bool valid_group(const an_process_opts *opts)
+{
+	bool own = opts->new_group || opts->new_session;
+
+	return opts->process_group >= 0 && !(opts->process_group && own);
+}
+
 static bool valid(const an_process_opts *opts)
 {
 	const an_process_io *io[] = { &opts->in, &opts->out, &opts->err };
@@ -137,7 +147,7 @@ static bool valid(const an_process_opts *opts)
 	for (size_t i = 0; i < opts->pass_count; i++)
 		if (opts->pass_fds[i] <= STDERR_FILENO)
 			return false;
-	return true;
+	return valid_group(opts) && opts->parent_death_signal >= 0;
 }
 
 static bool is_open(int fd)
@@ -226,10 +236,24 @@ static int run_start(void *arg)
 	return 0;
 }
 
+/* The kernel sends that signal when the thread ends that has started the child: a worker
+ * may end before the loop does. */
+static int run_here(an__start *start)
+{
+	sigset_t all, old;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	an__start_child(start);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return 0;
+}
+
 /* The pipes are there; *start has the rest. */
 static int launch(an_process *p, an__start *start)
 {
-	int r = an_offload(run_start, start, NULL);
+	int r = start->opts->parent_death_signal ? run_here(start)
+						 : an_offload(run_start, start, NULL);
 
 	if (r == 0)
 		r = start->error;
@@ -266,18 +290,15 @@ static int spawn(const char *const argv[], const an_process_opts *opts, an_proce
 	int r = make_environment(opts, &env, &made);
 
 	if (r == 0) {
-		names = make_names(argv[0], env);
+		names = make_names(opts->program ? opts->program : argv[0], env);
 		r = names ? an__processes_ready(an_loop_current()) : -ENOMEM;
 	}
 	if (r == 0) {
 		an__start start = { .names = names,
 				    .argv = (char *const *)argv,
 				    .envp = (char *const *)env,
-				    .directory = opts->directory,
-				    .pass_fds = opts->pass_fds,
-				    .pass_count = opts->pass_count,
-				    .new_group = opts->new_group,
-				    .new_session = opts->new_session };
+				    .opts = opts,
+				    .parent = getpid() };
 
 		r = with_pipes(opts, &start, ret);
 	}
@@ -296,7 +317,9 @@ int an_process_spawn(const char *const argv[], const an_process_opts *opts,
 		return r;
 	if (!opts)
 		opts = &defaults;
-	if (!argv || !argv[0] || !argv[0][0] || !valid(opts))
+	if (!argv || !argv[0] || !valid(opts))
+		return -EINVAL;
+	if (!(opts->program ? opts->program : argv[0])[0])
 		return -EINVAL;
 	return all_open(opts) ? spawn(argv, opts, ret) : -EBADF;
 }

@@ -7,9 +7,9 @@
  * Descriptors, signal actions and the folder are its own already.
  *
  * What fails in the child is written to a pipe that exec() closes. Where vfork() is only
- * a fork() (valgrind, ThreadSanitizer, qemu) the parent has to wait for that; otherwise
- * it must not, since another thread's child may hold the pipe, too, for as long as it
- * pleases: the parent returns from vfork() when all is said.
+ * a fork() (another user; valgrind, ThreadSanitizer, qemu) the parent has to wait for
+ * that; otherwise it must not, since another thread's child may hold the pipe, too, for
+ * as long as it pleases: the parent returns from vfork() when all is said.
  */
 #include "config.h"
 
@@ -162,8 +162,8 @@ static int seal(const an__start *s)
 	if (syscall(SYS_close_range, STDIO_COUNT, ~0u, CLOSE_RANGE_CLOEXEC) &&
 	    !seal_listed())
 		seal_each();
-	for (size_t i = 0; i < s->pass_count; i++)
-		if (fcntl(s->pass_fds[i], F_SETFD, 0) < 0)
+	for (size_t i = 0; i < s->opts->pass_count; i++)
+		if (fcntl(s->opts->pass_fds[i], F_SETFD, 0) < 0)
 			return errno;
 	return 0;
 }
@@ -184,19 +184,30 @@ static int run_program(const an__start *s)
 	return error;
 }
 
+static int set_group(const an_process_opts *opts)
+{
+	if (opts->new_session)
+		return setsid() < 0 ? errno : 0;
+	if (!opts->new_group && !opts->process_group)
+		return 0;
+	return setpgid(0, opts->new_group ? 0 : opts->process_group) < 0 ? errno : 0;
+}
+
 static int become(const an__start *s)
 {
-	int error = 0;
+	int error = set_group(s->opts);
 
-	if (s->new_session ? setsid() < 0 : s->new_group && setpgid(0, 0) < 0)
-		return errno;
-	if (s->directory && chdir(s->directory) < 0)
+	if (error)
+		return error;
+	if (s->opts->directory && chdir(s->opts->directory) < 0)
 		return errno;
 	error = place_stdio(s);
 	if (!error)
 		error = seal(s);
 	if (!error)
 		error = reset_signals();
+	if (!error)
+		error = an__process_set_attributes(s);
 	return error ? error : run_program(s);
 }
 
@@ -254,10 +265,23 @@ static void reap(pid_t pid)
 		;
 }
 
-/* Returns in the parent alone. */
+/* A fork() without the handlers of libc and of others, which are for children that go
+ * on. */
+static pid_t fork_alone(void)
+{
+#ifdef SYS_fork
+	return (pid_t)syscall(SYS_fork);
+#else
+	return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+#endif
+}
+
+/* Returns in the parent alone. A child of another user gets memory of its own: that user
+ * must not come at the parent's, nor the change of the user make that one undumpable. */
 static __attribute__((noinline)) pid_t divide(an__start *s)
 {
-	pid_t pid = vfork();
+	const an_process_opts *o = s->opts;
+	pid_t pid = o->user || o->group || o->groups ? fork_alone() : vfork();
 
 	if (pid == 0)
 		in_child(s);

@@ -33,7 +33,7 @@ struct children {
 	an__list all;
 };
 
-/* ---- its state in the kernel -------------------------------------------------------- */
+/* ---- its state in the kernel ------------------------------------------------------- */
 
 /* As waitid(2), without blocking. */
 static int ask_kernel(const an_process *p, int flags, siginfo_t *ret)

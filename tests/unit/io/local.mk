@@ -63,11 +63,13 @@ tests_unit_io_test_pipe_LDADD = $(TEST_LIBS)
 
 EXTRA_DIST += %D%/children.h
 check_PROGRAMS += tests/unit/io/test-process tests/unit/io/test-process-end \
-	tests/unit/io/test-process-odd
+	tests/unit/io/test-process-odd tests/unit/io/test-process-attributes
 tests_unit_io_test_process_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_process_LDADD = $(TEST_LIBS)
 tests_unit_io_test_process_end_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_process_end_LDADD = $(TEST_LIBS)
+tests_unit_io_test_process_attributes_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_process_attributes_LDADD = $(TEST_LIBS)
 tests_unit_io_test_process_odd_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_process_odd_LDADD = $(TEST_LIBS)
 
