@@ -206,6 +206,7 @@ static int answer_plainly(void *arg)
 
 TASK_TEST(a_failure_is_told_in_words)
 {
+	const an_tls_opts trusting = { .no_verify = true };
 	char text[64] = "untouched", port[8], tiny[5];
 	an_connect_opts opts = { .error = text, .error_cap = sizeof text };
 	an_listener *l;
@@ -228,7 +229,7 @@ TASK_TEST(a_failure_is_told_in_words)
 	port_text(an_listener_port(l), port);
 	CHECK_EQUAL(an_spawn(answer_plainly, l, NULL, &task), 0);
 	opts = (an_connect_opts){ .error = text, .error_cap = sizeof text };
-	CHECK_EQUAL(an_tls_new(&(an_tls_opts){ .no_verify = true }, NULL, 0, &opts.tls), 0);
+	CHECK_EQUAL(an_tls_new(&trusting, NULL, 0, &opts.tls), 0);
 	CHECK_EQUAL(an_connect("127.0.0.1", port, &opts, &s), AN_ERR_TLS);
 	CHECK(*text && strcmp(text, an_strerror(AN_ERR_TLS)) != 0);
 	CHECK_EQUAL(an_join(task, NULL), 0);
