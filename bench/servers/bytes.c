@@ -3,14 +3,9 @@
  * Usage: bytes SIZE; prints its port on 127.0.0.1 and serves one connection at a time
  * until killed.
  */
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "bench/servers/listen.h"
+
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 static char block[256 * 1024];
 
@@ -41,19 +36,9 @@ static void serve(int fd, long long size)
 
 int main(int argc, char **argv)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET };
-	socklen_t length = sizeof a;
-	int listener = socket(AF_INET, SOCK_STREAM, 0);
 	long long size = argc > 1 ? atoll(argv[1]) : 1 << 30;
+	int listener = listen_and_tell();
 
-	signal(SIGPIPE, SIG_IGN);
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (bind(listener, (struct sockaddr *)&a, sizeof a) < 0 ||
-	    listen(listener, 16) < 0 ||
-	    getsockname(listener, (struct sockaddr *)&a, &length) < 0)
-		return 1;
-	printf("%d\n", ntohs(a.sin_port));
-	fflush(stdout);
 	for (;;) {
 		int fd = accept(listener, NULL, NULL);
 

@@ -42,6 +42,9 @@ check_PROGRAMS += tests/unit/io/test-attributes
 tests_unit_io_test_attributes_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_attributes_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += tests/unit/io/test-syscalls
+tests_unit_io_test_syscalls_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_syscalls_LDADD = $(TEST_LIBS)
 check_PROGRAMS += tests/unit/io/test-path
 tests_unit_io_test_path_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_path_LDADD = $(TEST_LIBS)
