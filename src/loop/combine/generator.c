@@ -5,8 +5,9 @@
  * then that a reader looks at how it ended.
  *
  * Who has yielded an item that was taken goes on when a reader asks again: until then the
- * item, which often lies on its stack, is as it was. So each call of a reader that was not
- * yet answered is counted, by `asking`; who hands the item over counts it as answered.
+ * item, which often lies on its stack, is as it was. So each call of a reader that was
+ * not yet answered is counted, by `asking`; who hands the item over counts it as
+ * answered.
  *
  *	open --fn returns--> done --an_generator_end()--> freed
  *	open --an_generator_end(): cancelled, closed--> done --> freed

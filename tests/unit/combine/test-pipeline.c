@@ -87,6 +87,14 @@ static int take(an_queue *in, an_queue *out, void *arg)
 	return 0;
 }
 
+static int leave_at_once(an_queue *in, an_queue *out, void *arg)
+{
+	(void)in;
+	(void)out;
+	(void)arg;
+	return 0;
+}
+
 static int run_line(struct line *l, size_t capacity, size_t workers)
 {
 	const an_stage stages[] = {
@@ -191,6 +199,39 @@ TASK_TEST(each_allocation_fails_once)
 	return r;
 }
 
+TASK_TEST(in_a_cancelled_scope_no_stage_runs)
+{
+	struct line l = { .count = 20 };
+	an_timeout over;
+
+	an_timeout_begin(&over, 0);
+	CHECK_EQUAL(run_line(&l, 1, 1), -ECANCELED);
+	CHECK_EQUAL(an_timeout_end(&over, 0), 0);
+	CHECK_EQUAL(l.made, 0);
+	return 0;
+}
+
+TASK_TEST(any_stage_may_end_before_the_others)
+{
+	for (int early = 0; early < 5; early++) {
+		struct line l = { .count = 1000000 };
+		an_stage stages[5];
+
+		for (int i = 0; i < 5; i++)
+			stages[i] = (an_stage){ .fn = i == 0   ? make
+						      : i == 4 ? take
+							       : pass_on,
+						.arg = &l,
+						.capacity = (size_t)i,
+						.drop = drop };
+		stages[early].fn = leave_at_once;
+		CHECK_EQUAL(an_pipeline(stages, 5), 0);
+		CHECK_EQUAL(l.made, l.taken + l.kept + l.dropped);
+		CHECK(l.made < 30);
+	}
+	return 0;
+}
+
 static struct line cancelled_line;
 
 static int fresh_line(void *arg)
@@ -223,6 +264,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(one_failure_ends_all_and_nothing_lies_around),
 	cmocka_unit_test(a_pipeline_has_a_stage_and_each_a_function),
 	cmocka_unit_test(each_allocation_fails_once),
+	cmocka_unit_test(in_a_cancelled_scope_no_stage_runs),
+	cmocka_unit_test(any_stage_may_end_before_the_others),
 	cmocka_unit_test(a_cancelled_pipeline_loses_no_item),
 };
 

@@ -57,7 +57,7 @@ REAL_TEST(mask_priority_and_limits_are_the_childs_alone)
 	};
 	int nice_before = getpriority(PRIO_PROCESS, 0);
 	mode_t before = umask(0022);
-	char nicer[8];
+	char nicer[16];
 	struct rlimit now;
 
 	SAYS("umask; ulimit -n; ulimit -c", &opts, "0027\n37\n0\n");

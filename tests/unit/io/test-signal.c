@@ -185,6 +185,62 @@ TASK_TEST(in_a_cancelled_scope_nothing_is_taken)
 	return 0;
 }
 
+/* Each signal that is raised is waited for once. */
+struct account {
+	an_signal_watch *watch;
+	int raised, taken;
+};
+
+static struct account account;
+
+static int raise_some(void *arg)
+{
+	struct account *a = arg;
+
+	while (a->raised < 3) {
+		a->raised++;
+		raise(a->raised % 2 ? SIGUSR1 : SIGUSR2);
+		CHECK_EQUAL(an_yield(), 0);
+	}
+	return 0;
+}
+
+static int watch_and_raise(void *arg)
+{
+	struct account *a = arg;
+
+	*a = (struct account){ 0 };
+	CHECK_EQUAL(an_signal_watch_new(two, &a->watch), 0);
+	return an_spawn(raise_some, a, NULL, NULL);
+}
+
+static int wait_for_some(void *arg)
+{
+	struct account *a = arg;
+
+	while (a->taken < 3) {
+		int r = an_signal_wait(a->watch);
+
+		if (r < 0)
+			return r;
+		a->taken++;
+	}
+	return 0;
+}
+
+static int none_was_lost(void *arg)
+{
+	struct account *a = arg;
+
+	for (; a->taken < 3; a->taken++)
+		CHECK(an_signal_wait(a->watch) > 0);
+	an_signal_watch_close(a->watch);
+	return 0;
+}
+
+CANCEL_TEST(a_cancelled_wait_takes_no_signal, watch_and_raise, wait_for_some,
+	    none_was_lost, &account)
+
 static int interrupted(void *arg)
 {
 	static const int set[] = { SIGINT, 0 };
@@ -230,6 +286,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(the_former_action_is_restored),
 	cmocka_unit_test(a_handler_that_comes_late_writes_to_no_descriptor),
 	cmocka_unit_test(in_a_cancelled_scope_nothing_is_taken),
+	cmocka_unit_test(a_cancelled_wait_takes_no_signal),
 	cmocka_unit_test(a_watch_of_sigint_takes_it_over_from_the_run),
 	cmocka_unit_test(outside_a_loop_it_is_an_error),
 };

@@ -432,6 +432,29 @@ static int all_that_was_sent_arrived(void *arg)
 CANCEL_TEST(a_cancelled_send_was_not_sent, prepare_flood, flood_and_count,
 	    all_that_was_sent_arrived, NULL)
 
+TASK_TEST(in_a_cancelled_scope_nothing_is_sent_or_received)
+{
+	an_timeout over;
+	an_udp *a, *b;
+	char buf[8];
+
+	CHECK_EQUAL(make_pair(&a, &b), 0);
+	CHECK_EQUAL(an_udp_send(a, "1", 1), 0);
+	an_timeout_begin(&over, 0);
+	CHECK_EQUAL(an_udp_receive(b, buf, sizeof buf, NULL), -ECANCELED);
+	CHECK_EQUAL(an_udp_send(a, "2", 1), -ECANCELED);
+	CHECK_EQUAL(an_udp_send_to(a, "2", 1, NULL), -ECANCELED);
+	CHECK_EQUAL(an_timeout_end(&over, 0), 0);
+	CHECK_EQUAL(an_udp_send(a, "3", 1), 0);
+	CHECK_EQUAL(an_udp_receive(b, buf, sizeof buf, NULL), 1);
+	CHECK_EQUAL(buf[0], '1');
+	CHECK_EQUAL(an_udp_receive(b, buf, sizeof buf, NULL), 1);
+	CHECK_EQUAL(buf[0], '3');
+	an_udp_close(a);
+	an_udp_close(b);
+	return 0;
+}
+
 /* ---- opening ----------------------------------------------------------------------- */
 
 TASK_TEST(an_address_is_bound_once_unless_it_may_be_shared)
@@ -620,6 +643,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(who_never_waits_lets_others_run),
 	cmocka_unit_test(a_cancelled_talk_loses_no_datagram),
 	cmocka_unit_test(a_cancelled_send_was_not_sent),
+	cmocka_unit_test(in_a_cancelled_scope_nothing_is_sent_or_received),
 	cmocka_unit_test(an_address_is_bound_once_unless_it_may_be_shared),
 	cmocka_unit_test(what_cannot_be_opened_is_refused),
 	cmocka_unit_test(a_broadcast_has_to_be_allowed),
