@@ -23,6 +23,7 @@
 #define ASYNCNET_STREAM_H
 
 #include <asyncnet/api.h>
+#include <asyncnet/file.h>
 #include <sys/uio.h>
 
 AN_BEGIN_DECLS
@@ -157,12 +158,29 @@ AN_API AN_SUSPENDS int an_stream_writev(an_stream *s, const struct iovec *iov, i
 AN_API AN_SUSPENDS int an_stream_write_ref(an_stream *s, const void *data, size_t len,
 					   void (*release)(void *arg), void *arg);
 
+/* Sends `len` bytes of a file from `offset` on, SIZE_MAX: until its present end, behind
+ * what was written before. On a plain socket or pipe the kernel does it from the page cache
+ * (sendfile(2)); on TLS, and where that is refused, it goes through a buffer of 64 KiB.
+ * What is not in memory is read by a worker, so that the loop does not stop for a disk.
+ * Suspends while the kernel refuses more, and lets others run after each MiB. The file's
+ * own position is neither used nor moved; what its buffer gathers is not seen before an
+ * an_file_flush(). The file must not change until the peer has it all: of what is sent
+ * and not yet received the kernel has kept references alone. No other write gets in
+ * between: they return -EBUSY, an_stream_write_nowait(), too.
+ * Returns the count. Fewer than `len`: the file ended, or something failed or was
+ * cancelled behind a part that was sent (or is kept by the stream, to be sent): the next
+ * call tells. -ECANCELED: nothing was sent; -EINVAL for an offset below 0; -ESPIPE for
+ * what has no positions; AN_ERR_CLOSED when the stream is closed meanwhile, whatever was
+ * sent; -ENOMEM; as an_file_pread(), as an_stream_write(). */
+AN_API AN_SUSPENDS ssize_t an_stream_send_file(an_stream *s, an_file *f, off_t offset,
+					       size_t len);
+
 /* The same without waiting and without a limit: for a few bytes that must not suspend,
  * such as a reply to a control frame. Never suspends. May be called while another task
  * is parked in a write: the bytes come before or behind that write, never within; so
  * what belongs together is written by one an_stream_writev().
- * Returns 0; errors as above but -ECANCELED and -EBUSY; AN_ERR_MISUSE during a TLS
- * handshake. */
+ * Returns 0; errors as above but -ECANCELED; -EBUSY while a file is being sent;
+ * AN_ERR_MISUSE during a TLS handshake. */
 AN_API int an_stream_write_nowait(an_stream *s, const void *data, size_t len);
 
 /* How many bytes are kept, not yet taken by the kernel (on TLS: as they travel). Never

@@ -36,6 +36,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/stream-file.c \
 	%D%/stream-private.h \
 	%D%/stream-read.c \
+	%D%/stream-sendfile.c \
 	%D%/stream-write.c \
 	%D%/stream.c \
 	%D%/stream.h \

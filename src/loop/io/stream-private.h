@@ -117,7 +117,8 @@ struct an_stream {
 	size_t write_high, write_low;
 	size_t write_burst;
 	bool writing, shut, finished; /* finished: the end has been sent */
-	bool referring; /* the output ends with what is not its own memory */
+	bool referring;	   /* the output ends with what is not its own memory */
+	bool sending_file; /* nothing else may get in between */
 
 	int error;	  /* the first failure, the cause of the others */
 	char *error_text; /* NULL: that of the code */
@@ -160,6 +161,24 @@ int an__stream_new_file(int fd, const an_stream_opts *opts, an_stream **ret);
 
 /* Sends at the end of the turn what is in the output. */
 void an__stream_flush_later(an_stream *s);
+
+/* Around every writing call that may park: not cancelled, alone, and now and then behind
+ * the others. Between the two a close leaves the struct. `end` passes the result through.
+ * They suspend, and begin returns 0; -ECANCELED; -EBUSY; AN_ERR_CLOSED; the error that
+ * sticks. */
+int an__stream_write_begin(an_stream *s);
+int an__stream_write_end(an_stream *s, int r);
+
+/* Between these. Whether there still is something to write to, after a wait: 0;
+ * AN_ERR_CLOSED; the error that sticks. */
+int an__stream_write_check(const an_stream *s);
+
+/* Writes all of *w, or nothing, as an_stream_write() does; to be called between begin and
+ * end. Suspends. */
+int an__stream_write_all(an_stream *s, an__write *w);
+
+/* Until the output is empty. Between begin and end. Suspends. */
+int an__stream_write_out(an_stream *s);
 
 /* Offers the output and then *w (NULL: none) to the kernel. What it refuses is left to
  * the bufferevent, so that on 0 either all has gone or the stream is blocked. Returns 0

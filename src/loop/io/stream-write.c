@@ -8,7 +8,7 @@
  *
  * Invariants: BLOCKED means that the output is not empty and EV_WRITE is enabled. Every
  * byte leaves through the output's front or, when the output is empty, from the current
- * write; so the order is that of the calls. A write that was begun is finished before
+ * write or file (stream-sendfile.c); so the order is that of the calls. A write that was begun is finished before
  * anything else is appended.
  */
 #include "config.h"
@@ -264,9 +264,14 @@ static int take_all(an_stream *s, an__write *w)
 
 /* ---- waiting -------------------------------------------------------------------- */
 
-/* Every writing call that may park: not cancelled, alone, and now and then behind the
- * others. On 0 the stream has been entered. */
-static int begin(an_stream *s)
+int an__stream_write_check(const an_stream *s)
+{
+	if (s->closed)
+		return AN_ERR_CLOSED;
+	return s->write_state == AN__WRITE_FAILED ? s->write_error : 0;
+}
+
+int an__stream_write_begin(an_stream *s)
 {
 	int r = an__wait_check();
 
@@ -283,8 +288,8 @@ static int begin(an_stream *s)
 		r = AN_ERR_CLOSED;
 	else if (!r && s->writing)
 		r = -EBUSY;
-	else if (!r && s->write_state == AN__WRITE_FAILED)
-		r = s->write_error;
+	else if (!r)
+		r = an__stream_write_check(s);
 	if (r)
 		an__stream_leave(s);
 	else
@@ -292,7 +297,7 @@ static int begin(an_stream *s)
 	return r;
 }
 
-static int end(an_stream *s, int r)
+int an__stream_write_end(an_stream *s, int r)
 {
 	s->writing = false;
 	an__stream_leave(s);
@@ -345,7 +350,7 @@ static int push(an_stream *s, an__write *w)
 	return an__stream_offer(s, NULL);
 }
 
-static int write_all(an_stream *s, an__write *w)
+int an__stream_write_all(an_stream *s, an__write *w)
 {
 	while (w->left) {
 		int r;
@@ -384,7 +389,7 @@ static int write_pieces(an_stream *s, const struct iovec *iov, int count)
 		return AN_ERR_CLOSED;
 	w.total = w.left;
 	an__write_advance(&w, 0);
-	r = write_all(s, &w);
+	r = an__stream_write_all(s, &w);
 	if (!s->closed)
 		an__stream_flush_later(s);
 	return r;
@@ -396,8 +401,8 @@ int an_stream_writev(an_stream *s, const struct iovec *iov, int count)
 
 	if (count < 0 || count > AN__WRITE_PIECES)
 		return -EINVAL;
-	r = begin(s);
-	return r ? r : end(s, write_pieces(s, iov, count));
+	r = an__stream_write_begin(s);
+	return r ? r : an__stream_write_end(s, write_pieces(s, iov, count));
 }
 
 int an_stream_write(an_stream *s, const void *data, size_t len)
@@ -488,11 +493,11 @@ int an_stream_write_ref(an_stream *s, const void *data, size_t len,
 	const struct iovec iov = { (void *)data, len };
 	const struct reference ref = { release, arg };
 	bool taken = false;
-	int r = begin(s);
+	int r = an__stream_write_begin(s);
 
 	if (r == 0) {
 		r = write_ref(s, &iov, &ref, &taken);
-		end(s, r);
+		an__stream_write_end(s, r);
 	}
 	if (!taken && release)
 		release(arg);
@@ -511,6 +516,8 @@ int an_stream_write_nowait(an_stream *s, const void *data, size_t len)
 		return AN_ERR_CLOSED;
 	if (s->write_state == AN__WRITE_FAILED)
 		return s->write_error;
+	if (s->sending_file)
+		return -EBUSY;
 	/* A parked write of which a part is gone is completed before anything follows. */
 	if (s->parked && s->parked->left < s->parked->total)
 		r = take_all(s, s->parked);
@@ -528,7 +535,7 @@ size_t an_stream_pending(const an_stream *s)
 	return evbuffer_get_length(s->out);
 }
 
-static int drain(an_stream *s)
+int an__stream_write_out(an_stream *s)
 {
 	int r = 0;
 
@@ -542,25 +549,25 @@ static int drain(an_stream *s)
 
 int an_stream_drain(an_stream *s)
 {
-	int r = begin(s);
+	int r = an__stream_write_begin(s);
 
-	return r ? r : end(s, drain(s));
+	return r ? r : an__stream_write_end(s, an__stream_write_out(s));
 }
 
 int an_stream_shutdown(an_stream *s)
 {
-	int r = begin(s);
+	int r = an__stream_write_begin(s);
 
 	if (r)
 		return r;
 	if (!s->shut && s->transport->finish)
 		s->transport->finish(s);
 	s->shut = true;
-	r = drain(s);
+	r = an__stream_write_out(s);
 	if (r == 0 && !s->finished && s->transport->direct && s->socket &&
 	    shutdown(s->fd, SHUT_WR) < 0)
 		r = -errno;
 	if (r == 0)
 		s->finished = true;
-	return end(s, r);
+	return an__stream_write_end(s, r);
 }

@@ -161,7 +161,7 @@ an_stream *an_stream_close(an_stream *s)
 	if (!s || s->closed)
 		return NULL;
 	/* In mid-write the end must not be said: a part would pass for the whole. */
-	if (!s->finished && !s->parked && s->transport->finish)
+	if (!s->finished && !s->parked && !s->sending_file && s->transport->finish)
 		s->transport->finish(s);
 	if (s->write_state != AN__WRITE_FAILED && evbuffer_get_length(s->out))
 		an__stream_offer(s, NULL);

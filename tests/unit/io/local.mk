@@ -22,6 +22,9 @@ tests_unit_io_test_stream_LDADD = $(TEST_LIBS)
 tests_unit_io_test_tls_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_tls_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += tests/unit/io/test-sendfile
+tests_unit_io_test_sendfile_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_sendfile_LDADD = $(TEST_LIBS)
 check_PROGRAMS += tests/unit/io/test-stream-write
 tests_unit_io_test_stream_write_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_stream_write_LDADD = $(TEST_LIBS)
