@@ -34,6 +34,7 @@ check-threads:
 	tests=`for t in $(check_PROGRAMS); do case $$t in \
 		tests/unit/core/test-loop|tests/unit/core/test-run|tests/unit/log/*| \
 		tests/unit/io/test-attached|tests/unit/io/test-offload| \
+		tests/unit/io/test-tls-reload| \
 		tests/unit/sync/test-thread-queue| \
 		tests/unit/io/test-process-end|tests/unit/io/test-pipe| \
 		tests/unit/io/test-dns|tests/unit/io/test-file*|tests/unit/io/test-path| \

@@ -42,9 +42,17 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/stream.h \
 	%D%/temp.c \
 	%D%/tls-bio.c \
+	%D%/tls-cert.c \
+	%D%/tls-load.c \
+	%D%/tls-opts.c \
+	%D%/tls-peer.c \
+	%D%/tls-pin.c \
 	%D%/tls-private.h \
+	%D%/tls-reason.c \
 	%D%/tls-session.c \
 	%D%/tls-stream.c \
+	%D%/tls-text.c \
+	%D%/tls-verify.c \
 	%D%/tls.c \
 	%D%/tree.c \
 	%D%/udp.c \

@@ -120,6 +120,8 @@ struct an_stream {
 	bool referring;	   /* the output ends with what is not its own memory */
 	bool sending_file; /* nothing else may get in between */
 
+	an_duration shutdown_limit; /* of an_stream_shutdown(); 0: none */
+
 	int error;	  /* the first failure, the cause of the others */
 	char *error_text; /* NULL: that of the code */
 };

@@ -554,6 +554,16 @@ int an_stream_drain(an_stream *s)
 	return r ? r : an__stream_write_end(s, an__stream_write_out(s));
 }
 
+static int write_out_in_time(an_stream *s)
+{
+	an_timeout limit;
+
+	if (!s->shutdown_limit)
+		return an__stream_write_out(s);
+	an_timeout_begin(&limit, s->shutdown_limit);
+	return an_timeout_end(&limit, an__stream_write_out(s));
+}
+
 int an_stream_shutdown(an_stream *s)
 {
 	int r = an__stream_write_begin(s);
@@ -563,7 +573,7 @@ int an_stream_shutdown(an_stream *s)
 	if (!s->shut && s->transport->finish)
 		s->transport->finish(s);
 	s->shut = true;
-	r = an__stream_write_out(s);
+	r = write_out_in_time(s);
 	if (r == 0 && !s->finished && s->transport->direct && s->socket &&
 	    shutdown(s->fd, SHUT_WR) < 0)
 		r = -errno;

@@ -122,6 +122,8 @@ static bool refill(an_stream *s, BIO *bio)
 			     : -ENOMEM;
 	}
 	if (n > 0) {
+		if (!t->first)
+			t->first = (unsigned char)t->chunk->data[0];
 		t->chunk_begin = 0;
 		t->chunk_end = (size_t)n;
 		return true;

@@ -1,9 +1,9 @@
-/* A client's sessions, by host, for resumption. L3.
+/* A client's sessions, by host and port, for resumption. L3.
  *
  * A TLS 1.3 ticket is offered once, so that an observer cannot tell connections of one
  * client by it (RFC 8446, C.4); a TLS 1.2 session as often as it is valid. A full table
- * loses its oldest. Sessions belong to the context, whose rules of verification they
- * were made under.
+ * loses its oldest. Sessions belong to the reading of the context's files that they were
+ * verified by, and are dropped with it.
  */
 #include "config.h"
 
@@ -27,66 +27,96 @@ static an__tls_session *oldest(an_tls *tls)
 	return place;
 }
 
+/* Keeps it if it was made under the files that count now. */
+static bool keep(const an__tls_stream *t, SSL_SESSION *session)
+{
+	an_tls *tls = t->tls;
+	an__tls_session *place;
+	bool current;
+
+	pthread_mutex_lock(&tls->lock);
+	current = t->reading_of == tls->reading;
+	if (current) {
+		place = oldest(tls);
+		SSL_SESSION_free(place->session);
+		place->session = session;
+		place->serial = ++tls->serial;
+		place->port = t->port;
+		memcpy(place->host, t->host, sizeof place->host);
+	}
+	pthread_mutex_unlock(&tls->lock);
+	return current;
+}
+
 /* OpenSSL: a session can be resumed from now on. 1 keeps the reference that comes with
  * it. */
 static int on_new_session(SSL *ssl, SSL_SESSION *session)
 {
-	an_stream *s = an__tls_stream_of(ssl);
-	an_tls *tls = s->tls->tls;
-	an__tls_session *place;
+	const an__tls_stream *t = an__tls_stream_of(ssl)->tls;
 
-	if (!s->tls->host[0] || !SSL_SESSION_is_resumable(session))
-		return 0;
-	pthread_mutex_lock(&tls->lock);
-	place = oldest(tls);
-	SSL_SESSION_free(place->session);
-	place->session = session;
-	place->serial = ++tls->serial;
-	memcpy(place->host, s->tls->host, sizeof place->host);
-	pthread_mutex_unlock(&tls->lock);
-	return 1;
+	return t->host[0] && SSL_SESSION_is_resumable(session) && keep(t, session);
 }
 
 int an__tls_sessions_init(an_tls *tls)
 {
 	tls->sessions = an__calloc(AN__TLS_SESSIONS, sizeof *tls->sessions);
-	if (!tls->sessions)
-		return -ENOMEM;
-	SSL_CTX_set_session_cache_mode(tls->ctx, SSL_SESS_CACHE_CLIENT |
-							 SSL_SESS_CACHE_NO_INTERNAL);
-	SSL_CTX_sess_set_new_cb(tls->ctx, on_new_session);
-	return 0;
+	return tls->sessions ? 0 : -ENOMEM;
 }
 
-void an__tls_sessions_done(an_tls *tls)
+void an__tls_sessions_watch(SSL_CTX *ctx)
 {
-	for (int i = 0; tls->sessions && i < AN__TLS_SESSIONS; i++)
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT |
+						    SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(ctx, on_new_session);
+}
+
+void an__tls_sessions_drop(an_tls *tls)
+{
+	for (int i = 0; tls->sessions && i < AN__TLS_SESSIONS; i++) {
 		SSL_SESSION_free(tls->sessions[i].session);
-	free(tls->sessions);
+		tls->sessions[i].session = NULL;
+	}
 }
 
-void an__tls_session_offer(an_tls *tls, SSL *ssl, const char *host)
+static an__tls_session *newest(an_tls *tls, const char *host, unsigned port)
 {
-	an__tls_session *newest = NULL;
-	SSL_SESSION *session = NULL;
+	an__tls_session *found = NULL;
 
-	pthread_mutex_lock(&tls->lock);
 	for (int i = 0; i < AN__TLS_SESSIONS; i++) {
 		an__tls_session *at = &tls->sessions[i];
 
-		if (at->session && strcmp(at->host, host) == 0 &&
-		    (!newest || at->serial > newest->serial))
-			newest = at;
+		if (at->session && at->port == port && strcmp(at->host, host) == 0 &&
+		    (!found || at->serial > found->serial))
+			found = at;
 	}
-	if (newest) {
-		session = newest->session;
+	return found;
+}
+
+static SSL_SESSION *take_newest(const an__tls_stream *t)
+{
+	an_tls *tls = t->tls;
+	an__tls_session *place = NULL;
+	SSL_SESSION *session = NULL;
+
+	pthread_mutex_lock(&tls->lock);
+	if (t->reading_of == tls->reading)
+		place = newest(tls, t->host, t->port);
+	if (place) {
+		session = place->session;
 		if (SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION)
-			newest->session = NULL;
+			place->session = NULL;
 		else
 			SSL_SESSION_up_ref(session);
 	}
 	pthread_mutex_unlock(&tls->lock);
+	return session;
+}
+
+void an__tls_session_offer(an__tls_stream *t)
+{
+	SSL_SESSION *session = take_newest(t);
+
 	if (session)
-		SSL_set_session(ssl, session);
+		SSL_set_session(t->ssl, session);
 	SSL_SESSION_free(session);
 }

@@ -16,8 +16,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,38 +32,12 @@ an_stream *an__tls_stream_of(const SSL *ssl)
 
 /* ---- failures ------------------------------------------------------------------- */
 
-static int certificate_failure(an_stream *s, long verdict)
-{
-	int r = verdict == X509_V_ERR_HOSTNAME_MISMATCH ||
-				verdict == X509_V_ERR_IP_ADDRESS_MISMATCH
-			? AN_ERR_CERT_HOST
-			: AN_ERR_CERT;
-
-	an__stream_note_error(s, r, X509_verify_cert_error_string(verdict));
-	return r;
-}
-
 /* Before each call of OpenSSL: what an earlier one left must not be taken for its. */
 static void prepare(an__tls_stream *t, bool reading)
 {
 	ERR_clear_error();
 	t->reading = reading;
 	t->refills = 0;
-}
-
-/* Takes the queue of OpenSSL's errors, the cause first. Returns its code, or 0. */
-static unsigned long take_errors(bool *ret_no_memory, bool *ret_certificate)
-{
-	unsigned long first = ERR_peek_error(), code;
-
-	*ret_no_memory = *ret_certificate = false;
-	while ((code = ERR_get_error())) {
-		*ret_no_memory |= ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
-		*ret_certificate |=
-			ERR_GET_LIB(code) == ERR_LIB_SSL &&
-			ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED;
-	}
-	return first;
 }
 
 /* What a call of OpenSSL failed of: -EAGAIN: the peer has to send first; 0: it said the
@@ -73,7 +47,8 @@ static int failure(an_stream *s)
 	an__tls_stream *t = s->tls;
 	int kind = SSL_get_error(t->ssl, 0);
 	int r = AN_ERR_TLS;
-	bool no_memory, certificate;
+	char words[AN__TLS_REASON_MAX];
+	bool no_memory;
 	unsigned long code;
 
 	if (kind == SSL_ERROR_WANT_READ)
@@ -81,15 +56,15 @@ static int failure(an_stream *s)
 	if (kind == SSL_ERROR_ZERO_RETURN)
 		return 0;
 	t->up = false;
-	code = take_errors(&no_memory, &certificate);
+	code = an__tls_take_errors(&no_memory);
 	if (t->io_error)
 		r = t->io_error < 0 ? t->io_error : AN_ERR_TRUNCATED;
 	else if (no_memory)
 		r = -ENOMEM;
-	else if (certificate)
-		r = certificate_failure(s, SSL_get_verify_result(t->ssl));
+	else if (t->verdict)
+		r = t->verdict; /* noted with its reason */
 	else
-		an__stream_note_error(s, r, code ? ERR_reason_error_string(code) : NULL);
+		an__stream_note_error(s, r, an__tls_reason(t, code, words));
 	return r;
 }
 
@@ -238,8 +213,10 @@ static void tls_free(an_stream *s)
 
 	SSL_free(t->ssl);
 	an__tls_chunk_release(s);
+	an__tls_reading_release(t->reading_of);
 	an_tls_free(t->tls);
 	free(t->alpn);
+	free(t->peer);
 	free(t);
 	s->tls = NULL;
 }
@@ -292,64 +269,86 @@ static int expect_host(an__tls_stream *t)
 	/* No address in SNI (RFC 6066, 3). */
 	if (!address && SSL_set_tlsext_host_name(t->ssl, t->host) != 1)
 		return -EINVAL;
-	if (t->tls->no_verify)
+	if (t->tls->opts.no_verify)
 		return 0;
-	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	X509_VERIFY_PARAM_set_hostflags(param, AN__TLS_HOST_FLAGS);
 	if ((address ? X509_VERIFY_PARAM_set1_ip_asc(param, t->host)
 		     : X509_VERIFY_PARAM_set1_host(param, t->host, 0)) != 1)
 		return -EINVAL;
 	return 0;
 }
 
-static int set_up_client(an__tls_stream *t, const char *host)
+static unsigned peer_port(int fd)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+		struct sockaddr_storage storage;
+	} peer;
+	socklen_t len = sizeof peer;
+
+	if (getpeername(fd, &peer.any, &len) < 0)
+		return 0;
+	if (peer.any.sa_family == AF_INET)
+		return ntohs(peer.in.sin_port);
+	return peer.any.sa_family == AF_INET6 ? ntohs(peer.in6.sin6_port) : 0;
+}
+
+static int set_up_client(an_stream *s, an__tls_stream *t, const char *host)
 {
 	int r;
 
 	SSL_set_connect_state(t->ssl);
 	if (!host)
-		return t->tls->no_verify ? 0 : AN_ERR_MISUSE;
+		return t->tls->opts.no_verify ? 0 : AN_ERR_MISUSE;
 	r = copy_host(t, host);
 	if (!r)
 		r = expect_host(t);
-	if (!r)
-		an__tls_session_offer(t->tls, t->ssl, t->host);
-	return r;
+	if (r)
+		return r;
+	t->port = peer_port(s->fd);
+	an__tls_session_offer(t);
+	return 0;
+}
+
+static int set_up_ssl(an_stream *s, an__tls_stream *t, const char *host)
+{
+	BIO *bio = NULL;
+
+	t->ssl = SSL_new(t->reading_of->ctx);
+	if (t->ssl)
+		bio = an__tls_bio_new(s);
+	if (!bio)
+		return -ENOMEM;
+	SSL_set_bio(t->ssl, bio, bio);
+	SSL_set_app_data(t->ssl, s);
+	if (!t->tls->opts.server)
+		return set_up_client(s, t, host);
+	SSL_set_accept_state(t->ssl);
+	return 0;
 }
 
 /* On success the stream's transport is TLS. */
 static int set_up(an_stream *s, an_tls *tls, const char *host)
 {
 	an__tls_stream *t = an__calloc(1, sizeof *t);
-	BIO *bio = NULL;
-	int r = -ENOMEM;
+	int r;
 
 	if (!t)
-		return r;
+		return -ENOMEM;
 	t->tls = an_tls_ref(tls);
-	t->ssl = SSL_new(tls->ctx);
-	if (t->ssl)
-		bio = an__tls_bio_new(s);
-	if (!bio)
-		goto fail;
-	SSL_set_bio(t->ssl, bio, bio);
-	SSL_set_app_data(t->ssl, s);
-	if (tls->server) {
-		SSL_set_accept_state(t->ssl);
-		r = 0;
-	} else {
-		r = set_up_client(t, host);
-	}
-	if (r)
-		goto fail;
+	t->reading_of = an__tls_reading_acquire(tls);
 	s->tls = t;
+	r = set_up_ssl(s, t, host);
+	if (r) {
+		tls_free(s);
+		ERR_clear_error();
+		return r;
+	}
 	s->transport = &transport_tls;
+	s->shutdown_limit = tls->opts.shutdown_timeout;
 	return 0;
-fail:
-	SSL_free(t->ssl);
-	an_tls_free(t->tls);
-	free(t);
-	ERR_clear_error();
-	return r;
 }
 
 /* ---- the handshake -------------------------------------------------------------- */
@@ -392,7 +391,11 @@ static void give_up(an_stream *s, int r)
 	int later = r == -ECANCELED || r == -ETIMEDOUT ? AN_ERR_TLS : r;
 
 	s->tls->up = false;
-	an__stream_note_error(s, r, NULL);
+	an__stream_note_error(
+		s, r,
+		r == AN_ERR_TRUNCATED ? "the peer hung up during the TLS handshake"
+		: r == -ETIMEDOUT     ? "the TLS handshake took longer than it may"
+				      : NULL);
 	if (evbuffer_get_length(s->out))
 		an__stream_offer(s, NULL);
 	s->read_end = later;
@@ -404,7 +407,7 @@ static int handshake(an_stream *s)
 	an_timeout limit;
 	int r;
 
-	an_timeout_begin(&limit, s->tls->tls->handshake_timeout);
+	an_timeout_begin(&limit, s->tls->tls->opts.handshake_timeout);
 	r = an_timeout_end(&limit, shake_hands(s));
 	if (s->closed)
 		return AN_ERR_CLOSED;
@@ -433,7 +436,7 @@ static int may_start(an_stream *s, const an_tls *tls, const char *host)
 		return s->read_end ? s->read_end : AN_ERR_TRUNCATED;
 	if (s->tls || evbuffer_get_length(s->in) > s->lent)
 		return AN_ERR_MISUSE;
-	if (tls->server && host)
+	if (tls->opts.server && host)
 		return AN_ERR_MISUSE;
 	return 0;
 }
@@ -464,6 +467,18 @@ const char *an_stream_alpn(const an_stream *s)
 const char *an_stream_tls_version(const an_stream *s)
 {
 	return s->tls && s->tls->up ? SSL_get_version(s->tls->ssl) : NULL;
+}
+
+const char *an_stream_tls_cipher(const an_stream *s)
+{
+	return s->tls && s->tls->up
+		       ? SSL_CIPHER_standard_name(SSL_get_current_cipher(s->tls->ssl))
+		       : NULL;
+}
+
+const char *an_stream_tls_server_name(const an_stream *s)
+{
+	return s->tls ? SSL_get_servername(s->tls->ssl, TLSEXT_NAMETYPE_host_name) : NULL;
 }
 
 bool an_stream_tls_resumed(const an_stream *s)

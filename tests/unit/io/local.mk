@@ -29,6 +29,13 @@ check_PROGRAMS += tests/unit/io/test-stream-write
 tests_unit_io_test_stream_write_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_stream_write_LDADD = $(TEST_LIBS)
 
+EXTRA_DIST += %D%/tls-ends.h
+check_PROGRAMS += tests/unit/io/test-tls-trust
+tests_unit_io_test_tls_trust_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_tls_trust_LDADD = $(TEST_LIBS)
+check_PROGRAMS += tests/unit/io/test-tls-reload
+tests_unit_io_test_tls_reload_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_tls_reload_LDADD = $(TEST_LIBS)
 check_PROGRAMS += tests/unit/io/test-signal
 tests_unit_io_test_signal_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_signal_LDADD = $(TEST_LIBS)

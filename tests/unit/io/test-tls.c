@@ -3,9 +3,9 @@
  * what travels. */
 #include "config.h"
 
-#include "tests/support/certs.h"
 #include "tests/support/program.h"
 #include "tests/support/run.h"
+#include "tests/unit/io/tls-ends.h"
 
 #include "loop/io/tls-private.h"
 
@@ -13,106 +13,6 @@
 #include <openssl/ssl.h>
 #include <string.h>
 #include <sys/socket.h>
-
-static test_certs certs;
-
-/* ---- two ends ---------------------------------------------------------------------- */
-
-struct ends {
-	an_tls *client_tls, *server_tls;
-	an_stream *client, *server;
-	const char *host;
-	int client_result, server_result;
-};
-
-static int accept_tls(void *arg)
-{
-	struct ends *e = arg;
-
-	e->server_result = an_stream_start_tls(e->server, e->server_tls, NULL);
-	return 0;
-}
-
-static int pair(struct ends *e)
-{
-	int fd[2];
-
-	CHECK_EQUAL(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-	CHECK_EQUAL(an_stream_new(fd[0], NULL, &e->client), 0);
-	CHECK_EQUAL(an_stream_new(fd[1], NULL, &e->server), 0);
-	return 0;
-}
-
-/* Runs both handshakes. */
-static int shake(struct ends *e)
-{
-	an_task *task;
-
-	CHECK_EQUAL(pair(e), 0);
-	CHECK_EQUAL(an_spawn(accept_tls, e, NULL, &task), 0);
-	e->client_result = an_stream_start_tls(e->client, e->client_tls, e->host);
-
-	CHECK_EQUAL(an_join(task, NULL), 0);
-	return 0;
-}
-
-static void close_both(struct ends *e)
-{
-	e->client = an_stream_close(e->client);
-	e->server = an_stream_close(e->server);
-}
-
-static int contexts(struct ends *e, const an_tls_opts *client, const an_tls_opts *server)
-{
-	an_tls_opts c = client ? *client : (an_tls_opts){ 0 };
-	an_tls_opts s = server ? *server : (an_tls_opts){ 0 };
-	char error[200] = "";
-
-	if (!c.ca_file)
-		c.ca_file = certs.ca;
-	s.server = true;
-	if (!s.cert_file)
-		s.cert_file = certs.server;
-	if (!e->host)
-		e->host = "localhost";
-	CHECK_EQUAL(an_tls_new(&c, error, sizeof error, &e->client_tls), 0);
-	CHECK_EQUAL(an_tls_new(&s, error, sizeof error, &e->server_tls), 0);
-	CHECK(strcmp(error, "") == 0);
-	return 0;
-}
-
-static void free_contexts(struct ends *e)
-{
-	e->client_tls = an_tls_free(e->client_tls);
-	e->server_tls = an_tls_free(e->server_tls);
-}
-
-/* One handshake, and what both sides say to it. */
-static int outcome(struct ends *e, const an_tls_opts *client, const an_tls_opts *server,
-		   int expected, const char *text)
-{
-	CHECK_EQUAL(contexts(e, client, server), 0);
-	CHECK_EQUAL(shake(e), 0);
-	CHECK_EQUAL(e->client_result, expected);
-	if (text && !strstr(an_stream_error_text(e->client), text)) {
-		fprintf(stderr, "\"%s\" instead of \"%s\"\n",
-			an_stream_error_text(e->client), text);
-		return CHECK_FAILED;
-	}
-	if (expected) {
-		char byte;
-
-		CHECK(e->server_result < 0);
-		CHECK(strcmp(an_stream_error_text(e->server), "") != 0);
-		CHECK_EQUAL(an_stream_read(e->client, &byte, 1), expected);
-		CHECK_EQUAL(an_stream_write(e->client, "x", 1), expected);
-	} else {
-		CHECK_EQUAL(e->server_result, 0);
-	}
-	close_both(e);
-	free_contexts(e);
-	return 0;
-}
 
 /* ---- whom to trust ----------------------------------------------------------------- */
 
@@ -173,10 +73,12 @@ TASK_TEST(another_host_is_refused)
 
 	for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++)
 		CHECK_EQUAL(outcome(&(struct ends){ .host = hosts[i] }, NULL, NULL,
-				    AN_ERR_CERT_HOST, "hostname mismatch"),
+				    AN_ERR_CERT_HOST,
+				    "certificate is for localhost, *.wild.test, "
+				    "127.0.0.1, ::1; not for "),
 			    0);
 	CHECK_EQUAL(outcome(&(struct ends){ .host = "127.0.0.2" }, NULL, NULL,
-			    AN_ERR_CERT_HOST, "IP address mismatch"),
+			    AN_ERR_CERT_HOST, "; not for 127.0.0.2"),
 		    0);
 	return 0;
 }
@@ -190,17 +92,17 @@ TASK_TEST(what_nobody_vouches_for_is_refused_unless_one_says_so)
 	an_tls_opts anyone = { .no_verify = true };
 
 	CHECK_EQUAL(outcome(&(struct ends){ 0 }, NULL, &expired, AN_ERR_CERT,
-			    "certificate has expired"),
+			    "certificate expired on "),
 		    0);
 	CHECK_EQUAL(
 		outcome(&(struct ends){ 0 }, NULL, &stranger, AN_ERR_CERT, "self-signed"),
 		0);
 	CHECK_EQUAL(outcome(&(struct ends){ 0 }, &wrong_root, NULL, AN_ERR_CERT,
-			    "local issuer"),
+			    "certificate's issuer is unknown: CN=test root"),
 		    0);
 	/* The reason comes before the verdict in OpenSSL's queue. */
 	CHECK_EQUAL(outcome(&(struct ends){ 0 }, &impostor, NULL, AN_ERR_CERT,
-			    "signature failure"),
+			    "certificate: certificate signature failure"),
 		    0);
 	CHECK_EQUAL(outcome(&(struct ends){ .host = "x" }, &anyone, &stranger, 0, NULL),
 		    0);
@@ -221,10 +123,9 @@ TASK_TEST(a_client_certificate_can_be_demanded)
 	CHECK_EQUAL(shake(&e), 0);
 	CHECK_EQUAL(e.client_result, 0);
 	CHECK_EQUAL(e.server_result, AN_ERR_TLS);
-	CHECK(strstr(an_stream_error_text(e.server),
-		     "peer did not return a certificate"));
+	CHECK(strstr(an_stream_error_text(e.server), "the peer sent no certificate"));
 	CHECK_EQUAL(an_stream_read(e.client, &byte, 1), AN_ERR_TLS);
-	CHECK(strstr(an_stream_error_text(e.client), "certificate required"));
+	CHECK(strstr(an_stream_error_text(e.client), "peer: certificate required"));
 	close_both(&e);
 	free_contexts(&e);
 
@@ -255,22 +156,10 @@ TASK_TEST(alpn_chooses_the_servers_first_or_refuses)
 
 	client.alpn = other;
 	CHECK_EQUAL(outcome(&(struct ends){ 0 }, &client, &server, AN_ERR_TLS,
-			    "no application protocol"),
+			    "peer: no application protocol"),
 		    0);
 	client.alpn = NULL;
 	CHECK_EQUAL(outcome(&(struct ends){ 0 }, &client, &server, 0, NULL), 0);
-	return 0;
-}
-
-static int exchange(struct ends *e)
-{
-	char byte;
-
-	CHECK_EQUAL(shake(e), 0);
-	CHECK_EQUAL(e->client_result, 0);
-	CHECK_EQUAL(e->server_result, 0);
-	CHECK_EQUAL(an_stream_write(e->server, "x", 1), 0);
-	CHECK_EQUAL(an_stream_read(e->client, &byte, 1), 1);
 	return 0;
 }
 
@@ -390,7 +279,8 @@ TASK_TEST(a_peer_that_stalls_in_the_handshake_is_given_up)
 	CHECK_EQUAL(an_now() - before, 3 * AN_SECOND);
 	CHECK_EQUAL(an_stream_read(e.client, &byte, 1), AN_ERR_TLS);
 	CHECK_EQUAL(an_stream_write(e.client, "x", 1), AN_ERR_TLS);
-	CHECK(strcmp(an_stream_error_text(e.client), an_strerror(-ETIMEDOUT)) == 0);
+	CHECK(strcmp(an_stream_error_text(e.client),
+		     "the TLS handshake took longer than it may") == 0);
 
 	/* The default, on the server, whose answer nobody takes up. */
 	before = an_now();
@@ -442,18 +332,19 @@ TASK_TEST(a_peer_that_hangs_up_or_speaks_plain_is_told_apart)
 	CHECK_EQUAL(pair(&e), 0);
 	CHECK_EQUAL(an_stream_shutdown(e.client), 0);
 	CHECK_EQUAL(an_stream_start_tls(e.server, e.server_tls, NULL), AN_ERR_TRUNCATED);
+	CHECK(says(e.server, "the peer hung up during the TLS handshake"));
 	close_both(&e);
 
 	CHECK_EQUAL(pair(&e), 0);
 	CHECK_EQUAL(an_stream_write(e.server, "HTTP/1.1 400 Bad Request\r\n\r\n", 28), 0);
 	CHECK_EQUAL(an_stream_start_tls(e.client, e.client_tls, "localhost"), AN_ERR_TLS);
-	CHECK(strstr(an_stream_error_text(e.client), "wrong version number") != NULL);
+	CHECK(says(e.client, "the peer does not speak TLS"));
 	close_both(&e);
 
 	CHECK_EQUAL(pair(&e), 0);
 	CHECK_EQUAL(an_stream_write(e.client, "GET / HTTP/1.1\r\n\r\n", 18), 0);
 	CHECK_EQUAL(an_stream_start_tls(e.server, e.server_tls, NULL), AN_ERR_TLS);
-	CHECK(strstr(an_stream_error_text(e.server), "http request") != NULL);
+	CHECK(says(e.server, "the peer does not speak TLS"));
 	close_both(&e);
 	free_contexts(&e);
 	return 0;
@@ -943,19 +834,6 @@ static void contexts_that_cannot_be_are_refused_with_a_reason(void **state)
 	assert_null(an_tls_free(tls));
 }
 
-static int set_up(void **state)
-{
-	(void)state;
-	return test_certs_make(&certs);
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	test_certs_remove(&certs);
-	return 0;
-}
-
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(both_sides_agree_and_talk),
 	cmocka_unit_test(names_and_addresses_of_the_certificate_are_accepted),
@@ -981,4 +859,4 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_handshake_fits_well_into_the_default_stack),
 	cmocka_unit_test(contexts_that_cannot_be_are_refused_with_a_reason),
 };
-TEST_MAIN_WITH("tls", tests, set_up, tear_down)
+TEST_MAIN_WITH("tls", tests, make_certs, remove_certs)
