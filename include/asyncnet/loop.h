@@ -12,6 +12,13 @@ struct event_base;
 /* The loop of one thread; opaque. */
 typedef struct an_loop an_loop;
 
+/* Whether a loop's files use io_uring; see an_loop_opts. */
+typedef enum an_io_uring {
+	AN_IO_URING_DEFAULT,
+	AN_IO_URING_OFF,
+	AN_IO_URING_ON,
+} an_io_uring;
+
 /* Of an_run(), an_loop_new() and an_loop_attach(). */
 typedef struct an_loop_opts {
 	/* Bytes of a task's stack; 0: 64 KiB. Address space, not memory. */
@@ -39,6 +46,14 @@ typedef struct an_loop_opts {
 	 * (testing.h). Who is woken first from a wait remains as it was. Costs some 50 ns
 	 * a switch. */
 	uint64_t seed;
+	/* Has files (file.h) use io_uring where a call would keep a worker for as long as
+	 * the disk takes: reads that the page cache does not have, O_DIRECT, syncs. That
+	 * takes a half of the processor's time, and less for many at once. Off by
+	 * default, as there are sandboxes that end a process for trying; AN_IO_URING=1 in
+	 * the environment makes on the default, and AN_IO_URING=0 is off whatever this
+	 * says. Where the library was built without liburing, or the kernel refuses, as
+	 * in most containers, the workers do it all, for good. */
+	an_io_uring io_uring;
 } an_loop_opts;
 
 /* Makes a loop, runs fn(arg) as its main task, cancels and awaits what is left, frees the

@@ -118,6 +118,7 @@ void an__fork_hook_add(an__fork_hook *hook);
 
 enum an__loop_local {
 	AN__LOCAL_OFFLOAD,
+	AN__LOCAL_URING,
 	AN__LOCAL_STREAM,
 	AN__LOCAL_DNS,
 	AN__LOCAL_SIGNAL,

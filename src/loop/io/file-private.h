@@ -26,6 +26,7 @@ struct an_file {
 	bool sequential; /* a call that moves the position is under way */
 	bool uncached;	 /* the file system has no reads without waiting */
 	bool ahead;	 /* a regular file: small reads go through the buffer */
+	bool direct;	 /* O_DIRECT on a disk: reads and writes pass the page cache by */
 	bool stale;	 /* something was written beneath what was read ahead */
 	int error;
 	size_t burst; /* bytes that were read since others had their turn */

@@ -15,6 +15,7 @@
 #include "loop/core/wait.h"
 #include "loop/io/file-private.h"
 #include "loop/io/offload.h"
+#include "loop/io/uring.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -70,15 +71,18 @@ static int call(an_file *f, int (*fn)(void *arg), struct file_call *c)
 	return an_offload(fn, c, NULL);
 }
 
-/* The same for what must not fail unseen. */
-static int writing_call(an_file *f, int (*fn)(void *arg), struct file_call *c)
+/* For what must not fail unseen. */
+static int writing_result(an_file *f, const struct file_call *c, int r)
 {
-	int r = call(f, fn, c);
-
 	f->stale = true;
 	if (r < 0 && c->begun && !f->error)
 		f->error = r;
 	return r;
+}
+
+static int writing_call(an_file *f, int (*fn)(void *arg), struct file_call *c)
+{
+	return writing_result(f, c, call(f, fn, c));
 }
 
 /* ---- reading --------------------------------------------------------------------- */
@@ -121,7 +125,8 @@ static bool read_cached(an_file *f, struct file_call *c)
 	struct iovec iov = { c->buf, piece(c) };
 	ssize_t n;
 
-	if (f->uncached)
+	/* A direct read would wait for the disk in spite of the flag. */
+	if (f->uncached || f->direct)
 		return false;
 	n = preadv2(f->fd, &iov, 1, c->offset, RWF_NOWAIT);
 	if (n < 0) {
@@ -131,6 +136,32 @@ static bool read_cached(an_file *f, struct file_call *c)
 	c->done = (size_t)n;
 	f->burst += (size_t)n;
 	return c->done == c->len || (c->once && n > 0);
+}
+
+/* The rest by io_uring. Returns whether that settles the call. */
+static bool read_by_ring(an_file *f, struct file_call *c, int *ret)
+{
+	ssize_t n = 1;
+
+	if (!f->direct && (!f->ahead || f->uncached))
+		return false;
+	*ret = 0;
+	while (c->done < c->len && n > 0) {
+		off_t at = c->offset == OWN_POSITION ? OWN_POSITION
+						     : c->offset + (off_t)c->done;
+		int r = an__uring_read(f->fd, c->buf + c->done, c->len - c->done, at, &n);
+
+		if (r == 0)
+			return false;
+		if (r < 0 || n < 0) {
+			*ret = r < 0 ? r : (int)n;
+			return true;
+		}
+		c->done += (size_t)n;
+		if (c->once)
+			break;
+	}
+	return true;
 }
 
 static ssize_t read_at(an_file *f, struct file_call *c)
@@ -150,7 +181,8 @@ static ssize_t read_at(an_file *f, struct file_call *c)
 	if (c->len == 0 || read_cached(f, c))
 		return (ssize_t)c->done;
 	f->burst = 0;
-	r = call(f, do_read, c);
+	if (!read_by_ring(f, c, &r))
+		r = call(f, do_read, c);
 	/* What the cache gave counts, whatever became of the rest. */
 	return c->done ? (ssize_t)c->done : r;
 }
@@ -196,6 +228,38 @@ static int do_write(void *arg)
 	return 0;
 }
 
+/* A direct write waits for the disk and nothing else. Returns whether the ring has done
+ * all of it, or has failed. */
+static bool write_by_ring(an_file *f, struct file_call *c, int *ret)
+{
+	ssize_t n;
+	int r;
+
+	if (!f->direct || c->len == 0)
+		return false;
+	r = an__uring_write(f->fd, c->buf, c->len, c->offset, &n);
+	if (r == 0)
+		return false;
+	*ret = r < 0 ? r : n < 0 ? (int)n : 0;
+	c->begun = r > 0;
+	c->done = r > 0 && n > 0 ? (size_t)n : 0;
+	return *ret < 0 || c->done == c->len;
+}
+
+/* What the ring has begun a worker ends, be the task cancelled or not. */
+static int write_at(an_file *f, struct file_call *c)
+{
+	an_shield until_the_end;
+	int r;
+
+	if (write_by_ring(f, c, &r))
+		return writing_result(f, c, r);
+	if (!c->done)
+		return writing_call(f, do_write, c);
+	an_shield_begin(&until_the_end, AN_FOREVER);
+	return an_shield_end(&until_the_end, writing_call(f, do_write, c));
+}
+
 int an_file_pwrite(an_file *f, const void *data, size_t len, off_t offset)
 {
 	/* The worker does not write to it. */
@@ -204,13 +268,13 @@ int an_file_pwrite(an_file *f, const void *data, size_t len, off_t offset)
 	if (offset < 0)
 		return -EINVAL;
 	an__file_enter(f);
-	return (int)an__file_leave(f, writing_call(f, do_write, &c));
+	return (int)an__file_leave(f, write_at(f, &c));
 }
 
 int an__file_write(an_file *f, const void *data, size_t len, size_t *ret_done)
 {
 	struct file_call c = { .buf = (char *)data, .len = len, .offset = OWN_POSITION };
-	int r = writing_call(f, do_write, &c);
+	int r = write_at(f, &c);
 
 	*ret_done = c.done;
 	return r;
@@ -271,13 +335,20 @@ static int do_sync(void *arg)
 static int sync_file(an_file *f, bool data_only)
 {
 	struct file_call c = { .data_only = data_only };
+	ssize_t synced;
 	int r;
 
 	an__file_enter(f);
 	/* What the buffer has goes first; it also tells of an error that was before. */
 	r = an_file_flush(f);
 	if (r == 0)
+		r = an__uring_sync(f->fd, data_only, &synced);
+	if (r > 0) {
+		c.begun = true;
+		r = writing_result(f, &c, (int)synced);
+	} else if (r == 0) {
 		r = writing_call(f, do_sync, &c);
+	}
 	return (int)an__file_leave(f, r);
 }
 
@@ -378,8 +449,11 @@ static int do_open(void *arg)
 	o->error = fd < 0 ? -errno : 0;
 	o->file->fd = fd;
 	/* O_DIRECT has rules for the memory that is read to. */
-	o->file->ahead = fd >= 0 && !(o->flags & O_DIRECT) && fstat(fd, &st) == 0 &&
-			 S_ISREG(st.st_mode);
+	if (fd >= 0 && fstat(fd, &st) == 0) {
+		o->file->direct = (o->flags & O_DIRECT) &&
+				  (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
+		o->file->ahead = S_ISREG(st.st_mode) && !o->file->direct;
+	}
 	return 0;
 }
 

@@ -56,6 +56,11 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/tls.c \
 	%D%/tree.c \
 	%D%/udp.c \
+	%D%/uring.h \
 	%D%/whole.c \
 	%D%/workers.c \
 	%D%/workers.h
+
+if HAVE_LIBURING
+libasyncnet_internal_la_SOURCES += %D%/uring.c
+endif

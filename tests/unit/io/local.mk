@@ -55,6 +55,10 @@ tests_unit_io_test_attributes_LDADD = $(TEST_LIBS)
 check_PROGRAMS += tests/unit/io/test-syscalls
 tests_unit_io_test_syscalls_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_syscalls_LDADD = $(TEST_LIBS)
+check_PROGRAMS += tests/unit/io/test-uring
+tests_unit_io_test_uring_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_uring_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += tests/unit/io/test-path
 tests_unit_io_test_path_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_path_LDADD = $(TEST_LIBS)

@@ -18,6 +18,8 @@ static char path[64], other[64], inner[64];
 static int make_folder(void **state)
 {
 	(void)state;
+	/* Workers do it all, by this program's own system calls. */
+	setenv("AN_IO_URING", "0", 1);
 	if (!mkdtemp(folder))
 		return -1;
 	snprintf(path, sizeof path, "%s/a", folder);
