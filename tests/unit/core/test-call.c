@@ -491,7 +491,7 @@ static void counts(void *arg)
 	*(size_t *)arg = timers();
 }
 
-TASK_TEST(those_for_a_time_are_counted_as_timers_until_it_comes)
+TASK_TEST_IN_ORDER(those_for_a_time_are_counted_as_timers_until_it_comes)
 {
 	size_t before = timers(), seen = 99;
 	an_call *soon, *late, *never;
