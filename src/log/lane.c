@@ -352,16 +352,35 @@ an__log_lane *an__log_lane_get(an__log *log)
 	return find_or_make(log);
 }
 
-void an__log_lane_close(an__log *log)
+static an__log_lane *find(const an__log *log)
 {
-	if (last.log_id == log->id)
-		last.log_id = 0;
 	an_loop *loop = an_loop_current();
 	struct lane_list *list = loop ? an__loop_local(loop, AN__LOCAL_LOG) : NULL;
+	an__log_lane *lane = list ? list->first : NULL;
 
-	for (an__log_lane *lane = list ? list->first : NULL; lane; lane = lane->next)
-		if (lane->log == log)
-			kick(lane);
+	while (lane && lane->log != log)
+		lane = lane->next;
+	return lane;
+}
+
+bool an__log_lane_tell_gap(an__log *log)
+{
+	an__log_lane *lane = find(log);
+	bool told = lane && lane->source->gap;
+
+	if (told)
+		an__log_source_put_gap(lane->source);
+	return told;
+}
+
+void an__log_lane_close(an__log *log)
+{
+	an__log_lane *lane = find(log);
+
+	if (last.log_id == log->id)
+		last.log_id = 0;
+	if (lane)
+		kick(lane);
 }
 
 /* ---- what tasks do --------------------------------------------------------------- */

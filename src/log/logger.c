@@ -228,6 +228,8 @@ an_logger *an_log_free(an_logger *logger)
 		return NULL;
 	an_trace_clear_hooks(log);
 	r = an__log_write_all(log);
+	if (r == 0 && an__log_lane_tell_gap(log))
+		r = an__log_write_all(log);
 	pthread_mutex_lock(&all_lock);
 	an__list_remove(&log->all);
 	pthread_mutex_unlock(&all_lock);

@@ -136,6 +136,10 @@ void an__log_lane_emit(an__log_lane *lane, an__log_place *place, bool wait,
 int an__log_lane_flush(an__log_lane *lane);
 int an__log_lane_stop(an__log_lane *lane);
 
+/* Puts what this thread's lane, if there is one, has dropped and not yet told of into its
+ * ring, which all has been written of. Returns whether there was something. */
+bool an__log_lane_tell_gap(an__log *log);
+
 /* Tells the lane of this thread, if there is one, that the logger was closed. */
 void an__log_lane_close(an__log *log);
 

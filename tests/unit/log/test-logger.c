@@ -390,6 +390,25 @@ static void drops_without_a_line_after_them_are_told_as_well(void **state)
 	an_log_free(log);
 }
 
+static int flood_and_free(void *arg)
+{
+	an_logger *log = arg;
+
+	flood_and_end(log);
+	CHECK_EQUAL(an_log_flush(log), 0);
+	an_log_free(log);
+	return 0;
+}
+
+static void drops_are_told_by_a_logger_that_is_freed_in_the_loop(void **state)
+{
+	an_logger *log = file_logger(&(an_log_opts){ .ring_size = 65536 });
+
+	(void)state;
+	assert_int_equal(run_virtual(flood_and_free, log), 0);
+	assert_int_equal(log_count(log_path, " records dropped"), 1);
+}
+
 static int flood_of_warnings(void *arg)
 {
 	for (int i = 0; i < FLOOD; i++)
@@ -673,6 +692,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(nothing_suspends_outside_a_task),
 	TEST(what_does_not_fit_is_dropped_and_counted_and_the_log_says_so),
 	TEST(drops_without_a_line_after_them_are_told_as_well),
+	TEST(drops_are_told_by_a_logger_that_is_freed_in_the_loop),
 	TEST(with_block_warnings_are_written_and_none_is_dropped),
 	TEST(after_a_full_disk_no_line_is_lost_torn_or_doubled),
 	TEST(while_writes_fail_the_rest_is_dropped_and_counted),
