@@ -62,10 +62,14 @@ examples_tour_io_SOURCES = \
 	%D%/tour.h \
 	%D%/tour_io.c \
 	%D%/tour_io.h \
+	%D%/tour_io_download.c \
 	%D%/tour_io_files.c \
 	%D%/tour_io_http.c \
+	%D%/tour_io_log.c \
+	%D%/tour_io_pipeline.c \
 	%D%/tour_io_process.c \
-	%D%/tour_io_streams.c
+	%D%/tour_io_streams.c \
+	%D%/tour_io_ws.c
 examples_tour_io_LDADD = libasyncnet.la
 examples_tour_sync_SOURCES = \
 	%D%/tour.c \

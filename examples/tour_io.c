@@ -5,7 +5,11 @@
  *	tour_io_files.c     files: whole, by lines, at once, folders, errors     aiofiles
  *	tour_io_http.c      requests: one, several, limits, another attempt      aiohttp
  *	tour_io_streams.c   connections, lines, a large file, a generator        streams
+ *	tour_io_ws.c        WebSocket: an echo, a room, a goodbye              websockets
  *	tour_io_process.c   pipes and child processes                      subprocesses
+ *	tour_io_pipeline.c  stages that hand items to each other                 queues
+ *	tour_io_log.c       a log that stops no task                       QueueHandler
+ *	tour_io_download.c  several files at once, to the disk, resumed
  *
  * It starts the servers that it asks by itself, on free ports of 127.0.0.1.
  *
@@ -92,7 +96,11 @@ int main(int argc, char **argv)
 		{ "Files", tour_io_files },
 		{ "HTTP requests", tour_io_http },
 		{ "Streams", tour_io_streams },
+		{ "WebSocket", tour_io_ws },
 		{ "Pipes and processes", tour_io_process },
+		{ "A pipeline", tour_io_pipeline },
+		{ "A log", tour_io_log },
+		{ "Downloads", tour_io_download },
 		{ 0 },
 	};
 

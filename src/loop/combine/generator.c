@@ -4,10 +4,9 @@
  * is ever left behind when either side goes. The task's end closes the queue, and it is
  * then that a reader looks at how it ended.
  *
- * Who has yielded an item that was taken goes on when a reader asks again: until then the
- * item, which often lies on its stack, is as it was. So each call of a reader that was
- * not yet answered is counted, by `asking`; who hands the item over counts it as
- * answered.
+ * Who has yielded an item that was taken goes on when a reader asks again: until then
+ * the item, which often lies on its stack, is as it was. So the calls of readers that are
+ * still unanswered are counted, by `asking`; who hands an item over has answered one.
  *
  *	open --fn returns--> done --an_generator_end()--> freed
  *	open --an_generator_end(): cancelled, closed--> done --> freed
