@@ -62,6 +62,7 @@ examples_tour_io_SOURCES = \
 	%D%/tour.h \
 	%D%/tour_io.c \
 	%D%/tour_io.h \
+	%D%/tour_io_db.c \
 	%D%/tour_io_download.c \
 	%D%/tour_io_files.c \
 	%D%/tour_io_http.c \

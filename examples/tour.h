@@ -71,7 +71,7 @@ extern const struct tour_section tour_sync_locks[], tour_sync_queues[], tour_syn
 
 /* And of tour_io. */
 extern const struct tour_section tour_io_files[], tour_io_http[], tour_io_streams[],
-	tour_io_db[], tour_io_ws[], tour_io_process[], tour_io_pipeline[], tour_io_log[],
-	tour_io_download[];
+	tour_io_db[], tour_io_no_db[], tour_io_ws[], tour_io_process[],
+	tour_io_pipeline[], tour_io_log[], tour_io_download[];
 
 #endif

@@ -24,7 +24,7 @@ static char byte_at(size_t i)
 	return (char)(i * 31 >> 3);
 }
 
-/* The bytes from `from` on; `until` is less than was promised when the site is to fail. */
+/* The bytes from `from` on; `until` is less than was promised when the site fails. */
 static int send_bytes(an_http_exchange *x, size_t from, size_t until)
 {
 	char piece[PIECE];

@@ -66,4 +66,8 @@ tests_integration_notes_load_LDADD = libasyncnet.la
 endif
 dist_check_SCRIPTS += %D%/microservice.sh
 dist_check_SCRIPTS += %D%/tour.sh
-EXTRA_DIST += %D%/tour_core.expected %D%/tour_io.expected %D%/tour_sync.expected
+EXTRA_DIST += \
+	%D%/tour_core.expected \
+	%D%/tour_io.expected \
+	%D%/tour_io_db.expected \
+	%D%/tour_sync.expected

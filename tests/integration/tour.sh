@@ -1,12 +1,22 @@
 #!/bin/sh
 # The tours: every line of what they print, of the first two on the virtual clock. When a tour has
 # changed on purpose, `examples/tour_core --virtual >tests/integration/tour_core.expected` says
-# so; `examples/tour_io >tests/integration/tour_io.expected` has no clock to set.
+# so; `examples/tour_io >tests/integration/tour_io.expected` has no clock to set. The chapter
+# on databases is compared with tour_io_db.expected.
 set -u
 . "$top_srcdir/tests/support/tap.sh"
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/tour.XXXXXX") || exit 99
-trap 'rm -rf "$dir"' EXIT
+chmod 711 "$dir"
+mkdir "$dir/pg"
+cluster() {
+    sh "$top_srcdir/scripts/lib/pg-cluster.sh" "$@"
+}
+clean_up() {
+    [ -z "$(ls "$dir/pg")" ] || cluster stop "$dir/pg"
+    rm -rf "$dir"
+}
+trap clean_up EXIT
 trap 'exit 99' HUP INT TERM
 
 # run NAME [OPTION]...: has the tour print to $dir/out.
@@ -31,6 +41,17 @@ run tour_sync --virtual
 compare tour_sync
 run tour_io
 compare tour_io
+
+if database=$(cluster start "$dir/pg" $$ 2>"$dir/err"); then
+    run tour_io --database "$database"
+    sed -n '/^== A database/,/^== WebSocket/p' "$dir/out" >"$dir/chapter"
+    mv "$dir/chapter" "$dir/out"
+    compare tour_io_db
+elif grep -q 'initdb not found' "$dir/err"; then
+    tap 'tour_io_db prints what is expected # SKIP PostgreSQL is not installed' ''
+else
+    tap 'a PostgreSQL for tour_io starts' "$(cat "$dir/err")"
+fi
 
 timeout 60 "$top_builddir/examples/tour_core" --vritual >"$dir/out" 2>"$dir/err"
 status=$?
