@@ -65,6 +65,7 @@ typedef struct an_connect_opts {
 	an_duration attempt_delay;
 	const char *bind_host; /* local address, in digits; NULL: any */
 	an_stream_opts stream;
+	an_socket_opts socket; /* set before connecting */
 	/* Where the reason for a failure goes, in words ("certificate has expired"), at
 	 * most error_cap bytes with the final zero; NULL: nowhere. Left alone on
 	 * success. */
@@ -74,7 +75,7 @@ typedef struct an_connect_opts {
 
 /* Connects to host and service over TCP, racing the addresses as RFC 8305 says:
  * families alternate, the next attempt starts when one has failed or after the delay,
- * the first to succeed is taken and the others are closed. TCP_NODELAY is set.
+ * the first to succeed is taken and the others are closed.
  * Suspends. On failure the code, and opts.error, are the first failed address's (one that
  * this machine has no route to counts only if all are so), or the resolver's, or that of
  * the TLS handshake.
@@ -108,13 +109,14 @@ typedef struct an_listen_opts {
 	 * handshake by itself, see an_listener_tls(). */
 	an_tls *tls;
 	an_stream_opts stream;
+	an_socket_opts socket; /* of what will be accepted */
 } an_listen_opts;
 
 /* Listens on an address; host "" or NULL is any address of IPv6 and IPv4 (of IPv6 alone
  * with ipv6_only); service "0" lets the kernel choose a port. Names are not asked for:
  * the host is digits or "localhost", which is 127.0.0.1 (::1 where there is no IPv4),
- * the service digits, "http" or "https". TCP_NODELAY is set for what will be accepted.
- * Never suspends; needs the thread's loop, not a task.
+ * the service digits, "http" or "https". Never suspends; needs the thread's loop,
+ * not a task.
  * Returns 0 and a listener that the caller closes; -EADDRINUSE and the like;
  * AN_ERR_NAME; -EINVAL; -ENOMEM; AN_ERR_NO_TASK without a loop. */
 AN_API int an_listen(const char *host, const char *service, const an_listen_opts *opts,
@@ -128,9 +130,9 @@ AN_API int an_listen(const char *host, const char *service, const an_listen_opts
 AN_API int an_listen_unix(const char *path, const an_listen_opts *opts,
 			  an_listener **ret);
 
-/* Takes over a listening descriptor (an_activated_fd()), makes it non-blocking and closes
- * it in the end. Of `opts` only tls and stream mean anything; TCP_NODELAY is set for what
- * will be accepted. On failure it is the caller's still. Never suspends.
+/* Takes over a listening descriptor (an_activated_fd()), makes it non-blocking and
+ * closes it in the end. Of `opts` only tls, stream and socket mean anything. On failure
+ * it is the caller's still. Never suspends.
  * Returns 0; -EINVAL when it does not listen; -ENOTSOCK, -EBADF; -ENOMEM;
  * AN_ERR_NO_TASK. */
 AN_API int an_listen_fd(int fd, const an_listen_opts *opts, an_listener **ret);

@@ -24,6 +24,7 @@
 
 #include <asyncnet/api.h>
 #include <asyncnet/file.h>
+#include <asyncnet/time.h>
 #include <sys/uio.h>
 
 AN_BEGIN_DECLS
@@ -159,14 +160,14 @@ AN_API AN_SUSPENDS int an_stream_write_ref(an_stream *s, const void *data, size_
 					   void (*release)(void *arg), void *arg);
 
 /* Sends `len` bytes of a file from `offset` on, SIZE_MAX: until its present end, behind
- * what was written before. On a plain socket or pipe the kernel does it from the page cache
- * (sendfile(2)); on TLS, and where that is refused, it goes through a buffer of 64 KiB.
- * What is not in memory is read by a worker, so that the loop does not stop for a disk.
- * Suspends while the kernel refuses more, and lets others run after each MiB. The file's
- * own position is neither used nor moved; what its buffer gathers is not seen before an
- * an_file_flush(). The file must not change until the peer has it all: of what is sent
- * and not yet received the kernel has kept references alone. No other write gets in
- * between: they return -EBUSY, an_stream_write_nowait(), too.
+ * what was written before. On a plain socket or pipe the kernel does it from the page
+ * cache (sendfile(2)); on TLS, and where that is refused, it goes through a buffer of 64
+ * KiB. What is not in memory is read by a worker, so that the loop does not stop for a
+ * disk. Suspends while the kernel refuses more, and lets others run after each MiB. The
+ * file's own position is neither used nor moved; what its buffer gathers is not seen
+ * before an an_file_flush(). The file must not change until the peer has it all: of what
+ * is sent and not yet received the kernel has kept references alone. No other write gets
+ * in between: they return -EBUSY, an_stream_write_nowait(), too.
  * Returns the count. Fewer than `len`: the file ended, or something failed or was
  * cancelled behind a part that was sent (or is kept by the stream, to be sent): the next
  * call tells. -ECANCELED: nothing was sent; -EINVAL for an offset below 0; -ESPIPE for
@@ -214,6 +215,39 @@ AN_API int an_stream_peer_address(const an_stream *s, char *buf, size_t cap);
 
 /* The same for the near end. */
 AN_API int an_stream_local_address(const an_stream *s, char *buf, size_t cap);
+
+/* Options of a socket. 0 leaves each as it is, which is as the system has it. What is
+ * TCP's or IP's is passed over on other sockets, so that one set does for TCP and UNIX.
+ * Durations are rounded up to the system's units. */
+typedef struct an_socket_opts {
+	/* TCP: small segments wait until what was sent before is acknowledged (Nagle).
+	 * Not so by default (TCP_NODELAY): streams gather what belongs together
+	 * themselves. */
+	bool delay;
+	/* Bytes that the system keeps in either direction, before the stream's own.
+	 * Unset, TCP adapts them to the connection; set, they bound the memory, and the
+	 * speed over long ways. The system allows itself twice as much, and no more than
+	 * its own limit (net.core.wmem_max, rmem_max), without a word. */
+	int send_buffer, receive_buffer;
+	/* TCP keepalive: a peer that vanished without a word is found out by asking
+	 * after so long a silence, then each interval (0: 75 s), until so many questions
+	 * (0: 9) have got no answer; then reads return -ETIMEDOUT. At most 32767 s, 127.
+	 * 0: nobody asks. It keeps the entries of NATs on the way alive, too. */
+	an_duration keepalive, keepalive_interval;
+	int keepalive_count;
+	/* TCP: what was sent and is not acknowledged for so long means that the
+	 * connection is lost: -ETIMEDOUT; 0: after some 15 minutes. */
+	an_duration user_timeout;
+	/* IP: the class of service that routers see (RFC 2474), 1 to 63; 46 is for
+	 * voice. */
+	int dscp;
+} an_socket_opts;
+
+/* Sets them on a stream's socket; NULL is all-zero. Buffers are better set before the
+ * connection is made (an_connect_opts, an_listen_opts). Never suspends.
+ * Returns 0; -ENOTSOCK of a pipe; -EINVAL for what is below 0 or above its limit: those
+ * before it have been set; AN_ERR_CLOSED when the stream is being closed. */
+AN_API int an_stream_set_socket(an_stream *s, const an_socket_opts *opts);
 
 /* The stream's first failure, which is the cause of later ones, in words ("certificate
  * has expired"), or "". Borrowed for as long as the stream lives; the text of a system

@@ -1,8 +1,8 @@
 /* System calls on one descriptor that fail when a test says so, or do less than asked.
  *
- * The definitions here take the place of libc's in the program that includes them, for the
- * library and for libevent in it; so one file of a program may include this. Calls on
- * other descriptors pass.
+ * The definitions here take the place of libc's in the program that includes them, for
+ * the library and for libevent in it; so one file of a program may include this. Calls
+ * on other descriptors pass.
  */
 #ifndef TESTS_SUPPORT_FAULTS_H
 #define TESTS_SUPPORT_FAULTS_H

@@ -26,7 +26,6 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +58,7 @@ struct race {
 	an__waiter waiter;
 	struct event_base *base;
 	const an_addresses *bind_to; /* NULL: any */
+	const an_socket_opts *socket;
 	size_t count, started, under_way;
 	int winner; /* a descriptor, or -1 */
 	int error;  /* to be told when all have failed */
@@ -148,13 +148,14 @@ static int bind_local(const struct race *race, const struct attempt *a)
 static int open_socket(const struct race *race, struct attempt *a)
 {
 	const an_address *to = a->address;
-	int on = 1, r;
+	int r;
 
 	a->fd = an__socket(to->storage.ss_family);
 	if (a->fd < 0)
 		return a->fd;
-	setsockopt(a->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	r = bind_local(race, a);
+	r = an__socket_set_up(a->fd, to->storage.ss_family, race->socket);
+	if (r == 0)
+		r = bind_local(race, a);
 	if (r < 0)
 		return r;
 	do
@@ -213,7 +214,8 @@ static bool settle(struct race *race)
 
 /* RFC 8305 section 4: the families alternate, beginning with that of the first address,
  * each in the order of the resolver. */
-static struct race *race_new(const an_addresses *list, const an_addresses *bind_to)
+static struct race *race_new(const an_addresses *list, const an_addresses *bind_to,
+			     const an_socket_opts *socket)
 {
 	struct race *race =
 		an__calloc(1, sizeof *race + list->count * sizeof race->attempts[0]);
@@ -224,6 +226,7 @@ static struct race *race_new(const an_addresses *list, const an_addresses *bind_
 		return NULL;
 	race->base = an_loop_base(an_loop_current());
 	race->bind_to = bind_to;
+	race->socket = socket;
 	race->winner = -1;
 	race->count = list->count;
 	for (int turn = 0; n < list->count; turn ^= 1) {
@@ -294,7 +297,7 @@ static int race_to(const an_addresses *list, const an_connect_opts *opts, int *r
 		if (r < 0)
 			return r == -ENOENT ? AN_ERR_NAME : r;
 	}
-	race = race_new(list, bind_to);
+	race = race_new(list, bind_to, &opts->socket);
 	r = race ? run_race(race, opts->attempt_delay > 0 ? opts->attempt_delay
 							  : DEFAULT_ATTEMPT_DELAY)
 		 : -ENOMEM;
@@ -337,6 +340,11 @@ static int connect_path(const char *path, const an_connect_opts *opts, int *ret_
 	fd = an__socket(AF_UNIX);
 	if (fd < 0)
 		return fd;
+	r = an__socket_set_up(fd, AF_UNIX, &opts->socket);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
 	an_timeout_begin(&limit, opts->timeout > 0 ? opts->timeout : DEFAULT_TIMEOUT);
 	do {
 		r = connect(fd, (struct sockaddr *)&a.storage, a.length) < 0 ? -errno : 0;

@@ -30,7 +30,6 @@
 #include <event2/event_struct.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -50,6 +49,7 @@ struct an_listener {
 	unsigned refs; /* tasks in a call, for whom the struct outlives the close */
 	bool closed;
 	bool armed; /* the event is added */
+	bool each;  /* what is accepted has not inherited opts.socket */
 	unsigned burst;
 	struct event event;
 	an__waiters acceptors, stalled;
@@ -194,14 +194,19 @@ int an__listener_wait(an_listener *l, an__waiter *w, const an__wait_kind *kind)
 int an_accept(an_listener *l, an_stream **ret)
 {
 	an_stream_opts opts = l->opts.stream;
-	int fd, r;
+	an_socket_opts socket = l->opts.socket;
+	bool each = l->each;
+	int fd, r = 0;
 
 	an__listener_hold(l);
 	fd = accept_fd(l);
 	an__listener_release(l);
 	if (fd < 0)
 		return fd;
-	r = an__stream_new_socket(fd, &opts, ret);
+	if (each)
+		r = an__socket_set_up(fd, AF_UNIX, &socket);
+	if (r == 0)
+		r = an__stream_new_socket(fd, &opts, ret);
 	if (r < 0)
 		close(fd);
 	return r;
@@ -222,6 +227,7 @@ static int listener_new(int fd, const an_listen_opts *opts, an_listener **ret)
 		return -ENOMEM;
 	l->fd = fd;
 	l->opts = *opts;
+	l->each = an__socket_each(fd, &opts->socket);
 	an_tls_ref(l->opts.tls);
 	event_assign(&l->event, an_loop_base(loop), fd, EV_READ | EV_PERSIST, on_readable,
 		     l);
@@ -260,13 +266,11 @@ static int set_options(int fd, const an_address *a, const an_listen_opts *opts)
 	if (opts->reuse_port &&
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0)
 		return -errno;
-	/* Accepted sockets inherit it. */
-	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0)
-		return -errno;
 	if (a->storage.ss_family == AF_INET6 &&
 	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) < 0)
 		return -errno;
-	return 0;
+	/* Accepted sockets inherit them. */
+	return an__socket_set_up(fd, a->storage.ss_family, &opts->socket);
 }
 
 static int backlog_of(const an_listen_opts *opts)
@@ -318,7 +322,7 @@ int an_listen_fd(int fd, const an_listen_opts *opts, an_listener **ret)
 {
 	static const an_listen_opts defaults;
 	socklen_t size = sizeof(int);
-	int listening, flags, on = 1;
+	int listening, flags, r;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0)
 		return -errno;
@@ -328,9 +332,10 @@ int an_listen_fd(int fd, const an_listen_opts *opts, an_listener **ret)
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
 	    fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 		return -errno;
-	/* Fails for what is not TCP. */
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	return listener_new(fd, opts ? opts : &defaults, ret);
+	if (!opts)
+		opts = &defaults;
+	r = an__socket_set_up_any(fd, &opts->socket);
+	return r < 0 ? r : listener_new(fd, opts, ret);
 }
 
 /* ---- UNIX sockets ---------------------------------------------------------------- */
@@ -370,6 +375,10 @@ static int bind_unix(int fd, const char *path, const an_address *a)
 /* Nobody can connect before the permissions are set: it does not listen yet. */
 static int open_unix(int fd, const char *path, const an_listen_opts *opts)
 {
+	int r = an__socket_set_up(fd, AF_UNIX, &opts->socket);
+
+	if (r < 0)
+		return r;
 	if (path[0] != '@' && opts->unix_mode && chmod(path, opts->unix_mode) < 0)
 		return -errno;
 	return listen(fd, backlog_of(opts)) < 0 ? -errno : 0;

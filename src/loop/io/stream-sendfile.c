@@ -1,11 +1,11 @@
 /* Sending a file to a stream. L3.
  *
- * A piece goes from the page cache to the socket by sendfile(2), when the output is empty
- * and the cache is seen to have it. All else is copied, through an_file_pread(), which has
- * a worker read what the cache lacks, and written as any data is: small files, which
- * leave with what was gathered before; TLS; what sendfile refuses; and a little when the
- * socket is full, so that the stream is blocked as after every other write and the
- * bufferevent finds out when there is room.
+ * A piece goes from the page cache to the socket by sendfile(2), when the output is
+ * empty and the cache is seen to have it. All else is copied, through an_file_pread(),
+ * which has a worker read what the cache lacks, and written as any data is: small files,
+ * which leave with what was gathered before; TLS; what sendfile refuses; and a little
+ * when the socket is full, so that the stream is blocked as after every other write and
+ * the bufferevent finds out when there is room.
  *
  * Invariants: whatever of the file has been passed, by the socket or the output, is in
  * `done`; the rest begins at `at`.
@@ -28,9 +28,8 @@ enum {
 	COPY = 64 * 1024,
 	COPY_BLOCKED = AN__WRITE_DIRECT, /* the least that is offered at once */
 
-	/* By one sendfile(). The cache is asked each so many bytes: it reads ahead more. */
-	PIECE = 256 * 1024,
-	PROBE = 64 * 1024,
+	PIECE = 256 * 1024, /* by one sendfile() */
+	PROBE = 64 * 1024,  /* the cache is asked at each; more is read ahead at once */
 };
 
 struct sending {

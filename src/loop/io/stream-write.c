@@ -8,8 +8,8 @@
  *
  * Invariants: BLOCKED means that the output is not empty and EV_WRITE is enabled. Every
  * byte leaves through the output's front or, when the output is empty, from the current
- * write or file (stream-sendfile.c); so the order is that of the calls. A write that was begun is finished before
- * anything else is appended.
+ * write or file (stream-sendfile.c); so the order is that of the calls. A write that was
+ * begun is finished before anything else is appended.
  */
 #include "config.h"
 
