@@ -31,8 +31,10 @@ typedef struct an_udp_opts {
 	int send_buffer;    /* SO_SNDBUF, bytes; 0: the system's default */
 	/* Of multicast datagrams that are sent. */
 	const char *multicast_interface; /* "eth0"; NULL: as the routes say */
-	int multicast_hops;		 /* how far; 0: 1, which is the local network */
-	bool no_multicast_loop;		 /* do not deliver to receivers of this machine */
+	/* How far; 0: 1, which is the local network; negative: nowhere but here. */
+	int multicast_hops;
+	/* Do not deliver to receivers of this machine. On "lo" they get it anyhow. */
+	bool no_multicast_loop;
 } an_udp_opts;
 
 /* Opens an endpoint and binds it. Host "" or NULL is any address, of IPv6 and IPv4 (of
@@ -77,6 +79,23 @@ AN_API AN_SUSPENDS int an_udp_send_to(an_udp *u, const void *data, size_t len,
  * was received; AN_ERR_CLOSED when the endpoint was closed meanwhile; -ENOMEM. */
 AN_API AN_SUSPENDS ssize_t an_udp_receive(an_udp *u, void *buf, size_t cap,
 					  an_address *ret_from);
+
+/* One of several datagrams. */
+typedef struct an_datagram {
+	void *data;	 /* the caller's memory, */
+	size_t capacity; /* so many bytes of it */
+	/* Filled in by the call: */
+	size_t length; /* as it was sent; more than the capacity: its rest is lost */
+	an_address from;
+} an_datagram;
+
+/* Waits for a datagram and takes what else is there already, `count` at most, and 32, by
+ * one system call. Suspends. Otherwise as an_udp_receive(), but that one which is too
+ * long for its memory says so by its length.
+ * Returns how many, 1 or more, which have been filled in; 0 for a count of 0; errors as
+ * above, with none received. */
+AN_API AN_SUSPENDS ssize_t an_udp_receive_many(an_udp *u, an_datagram *list,
+					       size_t count);
 
 /* Receives from now on what is sent to a multicast group, "239.1.2.3" or "ff02::1234", on
  * an interface ("eth0"; NULL: as the routes say). Never suspends.

@@ -91,6 +91,7 @@ static int make_room(an__output *o, size_t limit)
 		return -ENOMEM;
 	o->data = data;
 	o->room = room;
+	o->data[o->length] = '\0'; /* others may look at it before more has come */
 	return 0;
 }
 

@@ -37,13 +37,19 @@ static const an__wait_kind for_room = { .what = "room for a datagram" };
 /* So many datagrams in a row without waiting, then other tasks have their turn. */
 #define BURST 64
 
-/* One call's datagram. The memory is the caller's, who is in the call or parked in it. */
+/* So many datagrams in one call at most: more gain nothing. */
+#define BATCH 32
+
+/* One call's datagram, or `list` of them. The memory is the caller's, who is in the call
+ * or parked in it. */
 struct transfer {
 	an__waiter waiter;
 	void *data;
 	size_t len;
 	const an_address *to; /* NULL: the peer */
 	an_address *from;     /* NULL: not wanted */
+	an_datagram *list;    /* NULL: one, with the fields above */
+	size_t count;
 	ssize_t result;
 };
 
@@ -121,6 +127,41 @@ static ssize_t receive_one(an_udp *u, struct transfer *t)
 		*t->from = from;
 	}
 	return n;
+}
+
+/* An error behind the first is the next call's: the kernel keeps it. */
+static ssize_t receive_batch(an_udp *u, an_datagram *list, size_t count)
+{
+	struct mmsghdr m[BATCH];
+	struct iovec iov[BATCH];
+	unsigned wanted = count < BATCH ? (unsigned)count : BATCH;
+	int n;
+
+	for (unsigned i = 0; i < wanted; i++) {
+		iov[i] = (struct iovec){ list[i].data, list[i].capacity };
+		m[i] = (struct mmsghdr){
+			.msg_hdr = { .msg_iov = &iov[i],
+				     .msg_iovlen = 1,
+				     .msg_name = &list[i].from.storage,
+				     .msg_namelen = sizeof list[i].from.storage }
+		};
+	}
+	do
+		n = recvmmsg(u->fd, m, wanted, MSG_TRUNC, NULL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+	for (int i = 0; i < n; i++) {
+		list[i].length = m[i].msg_len;
+		list[i].from.length = m[i].msg_hdr.msg_namelen;
+		unmap_address(&list[i].from);
+	}
+	return n;
+}
+
+static ssize_t receive_any(an_udp *u, struct transfer *t)
+{
+	return t->list ? receive_batch(u, t->list, t->count) : receive_one(u, t);
 }
 
 static ssize_t send_one(an_udp *u, struct transfer *t)
@@ -205,6 +246,8 @@ static ssize_t transfer(an_udp *u, struct side *side, struct transfer *t)
 
 	u->refs++;
 	r = perform(side, t);
+	if (t->list && r > 1)
+		side->burst += (unsigned)r - 1; /* as if by so many calls */
 	if (--u->refs == 0 && u->closed)
 		free(u);
 	return r;
@@ -229,6 +272,13 @@ ssize_t an_udp_receive(an_udp *u, void *buf, size_t cap, an_address *ret_from)
 	return transfer(u, &u->receiving, &t);
 }
 
+ssize_t an_udp_receive_many(an_udp *u, an_datagram *list, size_t count)
+{
+	struct transfer t = { .list = list, .count = count };
+
+	return count ? transfer(u, &u->receiving, &t) : an__wait_check();
+}
+
 /* ---- made and closed ------------------------------------------------------------- */
 
 static void side_init(struct side *side, an_udp *u, short events)
@@ -251,7 +301,7 @@ static int udp_new(int fd, int family, an_udp **ret)
 	u->fd = fd;
 	u->family = family;
 	u->receiving.kind = &for_datagram;
-	u->receiving.attempt = receive_one;
+	u->receiving.attempt = receive_any;
 	u->sending.kind = &for_room;
 	u->sending.attempt = send_one;
 	side_init(&u->receiving, u, EV_READ);
@@ -303,6 +353,7 @@ static int set(int fd, int level, int option, int value)
 static int set_multicast(int fd, int family, const an_udp_opts *opts)
 {
 	bool six = family == AF_INET6;
+	int hops = opts->multicast_hops > 0 ? opts->multicast_hops : 0;
 	struct ip_mreqn four = { .imr_ifindex = 0 };
 	int r = 0;
 
@@ -316,9 +367,9 @@ static int set_multicast(int fd, int family, const an_udp_opts *opts)
 			r = set(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, four.imr_ifindex);
 	}
 	if (r == 0 && opts->multicast_hops)
-		r = set(fd, IPPROTO_IP, IP_MULTICAST_TTL, opts->multicast_hops);
+		r = set(fd, IPPROTO_IP, IP_MULTICAST_TTL, hops);
 	if (r == 0 && opts->multicast_hops && six)
-		r = set(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, opts->multicast_hops);
+		r = set(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, hops);
 	if (r == 0 && opts->no_multicast_loop)
 		r = set(fd, IPPROTO_IP, IP_MULTICAST_LOOP, 0);
 	if (r == 0 && opts->no_multicast_loop && six)

@@ -5,6 +5,7 @@
 #include "tests/unit/io/children.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -172,6 +173,27 @@ REAL_TEST(a_child_killed_in_mid_talk_is_told_by_its_status)
 	CHECK(memcmp(line, data, length) == 0);
 	an_process_close(p);
 	return 0;
+}
+
+/* The memory is there before the output is. */
+REAL_TEST(what_is_looked_at_in_mid_talk_ends_with_a_zero)
+{
+	an_process_opts opts = { .in = { .to = AN_PROCESS_PIPE },
+				 .out = { .to = AN_PROCESS_PIPE } };
+	an_process *p;
+	an_task *talk;
+	size_t length;
+
+	mallopt(M_PERTURB, 0x55);
+	CHECK_EQUAL(an_process_shell("exec sleep 50", &opts, &p), 0);
+	CHECK_EQUAL(an_spawn(feed_it, p, NULL, &talk), 0);
+	for (int i = 0; i < 5; i++)
+		CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(*an_process_output(p, STDOUT_FILENO, &length), '\0');
+	CHECK_EQUAL(length, 0);
+	mallopt(M_PERTURB, 0);
+	an_process_close(p);
+	return an_join(talk, NULL);
 }
 
 /* ---- limits of the kernel's -------------------------------------------------------- */
@@ -374,6 +396,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(without_a_program_nothing_is_started),
 	cmocka_unit_test(a_child_that_closes_its_stdin_is_no_signal),
 	cmocka_unit_test(a_child_killed_in_mid_talk_is_told_by_its_status),
+	cmocka_unit_test(what_is_looked_at_in_mid_talk_ends_with_a_zero),
 	cmocka_unit_test(what_is_too_much_for_an_exec_is_told),
 	cmocka_unit_test(loops_of_several_threads_spawn_at_once),
 	cmocka_unit_test(who_steals_a_status_harms_nothing_else),

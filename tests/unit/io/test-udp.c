@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -104,6 +105,101 @@ TASK_TEST(a_datagram_that_is_too_long_is_told_and_the_next_one_is_whole)
 	return 0;
 }
 
+/* ---- several at once --------------------------------------------------------------- */
+
+enum { MANY = 40, MOST = 32 };
+
+static int bytes[MANY];
+
+static an_datagram *room_for_many(void)
+{
+	static an_datagram list[MANY];
+
+	for (int i = 0; i < MANY; i++)
+		list[i] = (an_datagram){ .data = &bytes[i], .capacity = sizeof bytes[i] };
+	return list;
+}
+
+TASK_TEST(what_is_there_comes_at_once_with_who_sent_it)
+{
+	an_datagram *list = room_for_many();
+	an_address to;
+	an_udp *a, *b;
+
+	CHECK_EQUAL(open_pair("127.0.0.1", &a, &b, &to), 0);
+	for (int i = 0; i < MANY; i++)
+		CHECK_EQUAL(an_udp_send_to(a, &i, sizeof i, &to), 0);
+	CHECK_EQUAL(an_udp_receive_many(b, list, 0), 0);
+	CHECK_EQUAL(an_udp_receive_many(b, list, 3), 3);
+	CHECK_EQUAL(an_udp_receive_many(b, list + 3, MANY - 3), MOST);
+	CHECK_EQUAL(an_udp_receive_many(b, list + 3 + MOST, MANY), MANY - MOST - 3);
+	for (int i = 0; i < MANY; i++) {
+		CHECK_EQUAL(bytes[i], i);
+		CHECK_EQUAL(list[i].length, sizeof i);
+		CHECK_EQUAL(an_address_port(&list[i].from), an_udp_port(a));
+	}
+	an_udp_close(a);
+	an_udp_close(b);
+	return 0;
+}
+
+TASK_TEST(one_of_several_that_is_too_long_says_so)
+{
+	an_datagram *list = room_for_many();
+	an_address to;
+	an_udp *a, *b;
+
+	CHECK_EQUAL(open_pair("127.0.0.1", &a, &b, &to), 0);
+	CHECK_EQUAL(an_udp_send_to(a, "", 0, &to), 0);
+	CHECK_EQUAL(an_udp_send_to(a, "abcdefgh", 8, &to), 0);
+	CHECK_EQUAL(an_udp_send_to(a, "1234", 4, &to), 0);
+	CHECK_EQUAL(an_udp_receive_many(b, list, MANY), 3);
+	CHECK_EQUAL(list[0].length, 0);
+	CHECK_EQUAL(list[1].length, 8);
+	CHECK(!memcmp(list[1].data, "abcd", 4));
+	CHECK_EQUAL(list[2].length, 4);
+	CHECK(!memcmp(list[2].data, "1234", 4));
+	an_udp_close(a);
+	an_udp_close(b);
+	return 0;
+}
+
+static an_udp *endpoint;
+
+static int receive_many_task(void *arg)
+{
+	return (int)an_udp_receive_many(endpoint, arg, MANY);
+}
+
+TASK_TEST(who_waits_for_several_is_content_with_one)
+{
+	an_datagram *list = room_for_many();
+	an_address to;
+	an_task *task;
+	char port[8];
+	an_udp *a;
+	int r;
+
+	CHECK_EQUAL(an_udp_open("127.0.0.1", NULL, NULL, &a), 0);
+	CHECK_EQUAL(an_udp_open(NULL, NULL, NULL, &endpoint), 0);
+	snprintf(port, sizeof port, "%u", an_udp_port(endpoint));
+	CHECK_EQUAL(an_address_parse("127.0.0.1", port, &to), 0);
+	CHECK_EQUAL(an_spawn(receive_many_task, list, NULL, &task), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
+	CHECK_EQUAL(an_udp_send_to(a, "1", 1, &to), 0);
+	CHECK_EQUAL(an_join(task, &r), 0);
+	CHECK_EQUAL(r, 1);
+	CHECK_EQUAL(list[0].from.storage.ss_family, AF_INET);
+
+	CHECK_EQUAL(an_spawn(receive_many_task, list, NULL, &task), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
+	an_udp_close(endpoint);
+	CHECK_EQUAL(an_join(task, &r), 0);
+	CHECK_EQUAL(r, AN_ERR_CLOSED);
+	an_udp_close(a);
+	return 0;
+}
+
 /* ---- a peer ------------------------------------------------------------------------ */
 
 TASK_TEST(a_connected_endpoint_hears_its_peer_alone)
@@ -154,7 +250,6 @@ TASK_TEST(a_refusal_is_told_once_to_the_next_send)
 	return 0;
 }
 
-static an_udp *endpoint;
 static char order[8];
 static int served;
 
@@ -352,6 +447,29 @@ static int prepare_echo(void *arg)
 	return spawn_peer(echo_back);
 }
 
+static int echo_several(void *arg)
+{
+	int values[3], r;
+	an_datagram list[3];
+
+	(void)arg;
+	for (int i = 0; i < 3; i++)
+		list[i] = (an_datagram){ .data = &values[i], .capacity = sizeof(int) };
+	for (; received < 4; received += r) {
+		for (; sent < received + 2 && sent < 4; sent++) {
+			r = an_udp_send(near, &sent, sizeof sent);
+			if (r < 0)
+				return r;
+		}
+		r = (int)an_udp_receive_many(near, list, 3);
+		if (r < 0)
+			return r;
+		for (int i = 0; i < r; i++)
+			CHECK_EQUAL(values[i], received + i);
+	}
+	return 0;
+}
+
 static int talk(void *arg)
 {
 	int r = 0, value;
@@ -388,6 +506,9 @@ static int nothing_was_lost(void *arg)
 
 CANCEL_TEST(a_cancelled_talk_loses_no_datagram, prepare_echo, talk, nothing_was_lost,
 	    NULL)
+
+CANCEL_TEST(cancelled_among_several_no_datagram_is_lost, prepare_echo, echo_several,
+	    nothing_was_lost, NULL)
 
 static int flood_and_count(void *arg)
 {
@@ -442,6 +563,8 @@ TASK_TEST(in_a_cancelled_scope_nothing_is_sent_or_received)
 	CHECK_EQUAL(an_udp_send(a, "1", 1), 0);
 	an_timeout_begin(&over, 0);
 	CHECK_EQUAL(an_udp_receive(b, buf, sizeof buf, NULL), -ECANCELED);
+	CHECK_EQUAL(an_udp_receive_many(b, room_for_many(), 2), -ECANCELED);
+	CHECK_EQUAL(an_udp_receive_many(b, NULL, 0), -ECANCELED);
 	CHECK_EQUAL(an_udp_send(a, "2", 1), -ECANCELED);
 	CHECK_EQUAL(an_udp_send_to(a, "2", 1, NULL), -ECANCELED);
 	CHECK_EQUAL(an_timeout_end(&over, 0), 0);
@@ -562,6 +685,85 @@ TASK_TEST(a_group_is_heard_while_it_is_joined)
 	return 0;
 }
 
+/* Each that has joined gets it, who shares the port, too. */
+TASK_TEST(a_group_is_heard_by_all_who_share_its_port)
+{
+	const an_udp_opts shared = { .reuse_address = true };
+	const an_udp_opts out = { .multicast_interface = "lo", .multicast_hops = -1 };
+	an_udp *members[2], *sender;
+	char port[8], buf[8];
+	an_address to;
+
+	CHECK_EQUAL(an_udp_open("0.0.0.0", NULL, &shared, &members[0]), 0);
+	snprintf(port, sizeof port, "%u", an_udp_port(members[0]));
+	CHECK_EQUAL(an_udp_open("0.0.0.0", port, &shared, &members[1]), 0);
+	for (int i = 0; i < 2; i++)
+		CHECK_EQUAL(an_udp_join(members[i], "239.7.7.9", "lo"), 0);
+	CHECK_EQUAL(an_udp_open("127.0.0.1", NULL, &out, &sender), 0);
+	CHECK_EQUAL(an_address_parse("239.7.7.9", port, &to), 0);
+	CHECK_EQUAL(an_udp_send_to(sender, "all", 3, &to), 0);
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQUAL(an_udp_receive(members[i], buf, sizeof buf, NULL), 3);
+		an_udp_close(members[i]);
+	}
+	an_udp_close(sender);
+	return 0;
+}
+
+static int option(const an_udp *u, int level, int name)
+{
+	socklen_t size = sizeof(int);
+	int value = -1;
+
+	getsockopt(an_udp_fd(u), level, name, &value, &size);
+	return value;
+}
+
+TASK_TEST(how_far_multicast_goes_is_set_for_both_families)
+{
+	const int hops[] = { 0, 7, -1 }, expected[] = { 1, 7, 0 };
+	an_udp *u;
+
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQUAL(an_udp_open(NULL, NULL,
+					&(an_udp_opts){ .multicast_hops = hops[i] }, &u),
+			    0);
+		CHECK_EQUAL(option(u, IPPROTO_IP, IP_MULTICAST_TTL), expected[i]);
+		if (option(u, SOL_SOCKET, SO_DOMAIN) == AF_INET6)
+			CHECK_EQUAL(option(u, IPPROTO_IPV6, IPV6_MULTICAST_HOPS),
+				    expected[i]);
+		an_udp_close(u);
+	}
+	return 0;
+}
+
+TASK_TEST(groups_of_ipv6_are_joined_and_left)
+{
+	const an_udp_opts out = { .multicast_interface = "lo" };
+	an_udp *member, *sender;
+	char port[8], buf[8];
+	an_address to;
+	int r = an_udp_open("::", NULL, &(an_udp_opts){ .ipv6_only = true }, &member);
+
+	if (r == -EADDRNOTAVAIL || r == -EAFNOSUPPORT)
+		return 0; /* a machine without */
+	CHECK_EQUAL(r, 0);
+	CHECK_EQUAL(an_udp_join(member, "ff01::7777", "lo"), 0);
+	CHECK_EQUAL(an_udp_join(member, "ff01::7777", "lo"), -EADDRINUSE);
+	CHECK_EQUAL(an_udp_open("::1", NULL, &out, &sender), 0);
+	snprintf(port, sizeof port, "%u", an_udp_port(member));
+	CHECK_EQUAL(an_address_parse("ff01::7777", port, &to), 0);
+	r = an_udp_send_to(sender, "in", 2, &to);
+	CHECK(r == 0 || r == -ENETUNREACH); /* as the machine's routes have it */
+	if (r == 0)
+		CHECK_EQUAL(an_udp_receive(member, buf, sizeof buf, NULL), 2);
+	CHECK_EQUAL(an_udp_leave(member, "ff01::7777", "lo"), 0);
+	CHECK_EQUAL(an_udp_leave(member, "ff01::7777", "lo"), -EADDRNOTAVAIL);
+	an_udp_close(member);
+	an_udp_close(sender);
+	return 0;
+}
+
 TASK_TEST(an_endpoint_of_both_families_joins_groups_of_ipv4)
 {
 	an_udp *u;
@@ -634,6 +836,9 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(datagrams_pass_over_ipv6),
 	cmocka_unit_test(an_endpoint_of_both_families_tells_ipv4_as_such),
 	cmocka_unit_test(a_datagram_that_is_too_long_is_told_and_the_next_one_is_whole),
+	cmocka_unit_test(what_is_there_comes_at_once_with_who_sent_it),
+	cmocka_unit_test(one_of_several_that_is_too_long_says_so),
+	cmocka_unit_test(who_waits_for_several_is_content_with_one),
 	cmocka_unit_test(a_connected_endpoint_hears_its_peer_alone),
 	cmocka_unit_test(a_refusal_is_told_once_to_the_next_send),
 	cmocka_unit_test(a_refusal_wakes_who_is_receiving),
@@ -642,6 +847,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(closing_wakes_all_who_wait),
 	cmocka_unit_test(who_never_waits_lets_others_run),
 	cmocka_unit_test(a_cancelled_talk_loses_no_datagram),
+	cmocka_unit_test(cancelled_among_several_no_datagram_is_lost),
 	cmocka_unit_test(a_cancelled_send_was_not_sent),
 	cmocka_unit_test(in_a_cancelled_scope_nothing_is_sent_or_received),
 	cmocka_unit_test(an_address_is_bound_once_unless_it_may_be_shared),
@@ -649,6 +855,9 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_broadcast_has_to_be_allowed),
 	cmocka_unit_test(outside_of_a_loop_there_are_no_endpoints),
 	cmocka_unit_test(a_group_is_heard_while_it_is_joined),
+	cmocka_unit_test(a_group_is_heard_by_all_who_share_its_port),
+	cmocka_unit_test(how_far_multicast_goes_is_set_for_both_families),
+	cmocka_unit_test(groups_of_ipv6_are_joined_and_left),
 	cmocka_unit_test(an_endpoint_of_both_families_joins_groups_of_ipv4),
 	cmocka_unit_test(each_allocation_may_fail),
 };
