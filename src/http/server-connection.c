@@ -6,6 +6,7 @@
  * cancellation back and is answered.
  */
 #include "http/server-private.h"
+#include "loop/io/stream.h"
 
 #include <errno.h>
 #include <string.h>
@@ -14,11 +15,8 @@ enum {
 	/* Above the largest head; the parser stops at its own limit before. */
 	FILL_LIMIT = 128 * 1024,
 	BURST = 16, /* pipelined requests before other tasks have their turn */
-	LINGER_LIMIT = 256 * 1024,
 	UNSENT_LIMIT = 64 * 1024, /* bytes of answers before the next request is read */
 };
-
-#define LINGER_TIME (2 * AN_SECOND)
 
 /* ---- reading a head ---------------------------------------------------------------- */
 
@@ -344,26 +342,6 @@ static bool serve_one(an__http_connection *c)
 	return c->keep && c->stream && let_out(c);
 }
 
-/* Reads for a while what the client still sends: closing with unread bytes would reset
- * the connection, and the client might lose the answer (RFC 9112 section 9.6). */
-static void linger(an__http_connection *c)
-{
-	const char *data;
-	size_t total = 0;
-	an_timeout limit;
-	ssize_t n = 1;
-
-	an_timeout_begin(&limit, LINGER_TIME);
-	while (n > 0 && total < LINGER_LIMIT) {
-		n = an_stream_peek(c->stream, &data);
-		if (n > 0)
-			an_stream_consume(c->stream, (size_t)n);
-		total += n > 0 ? (size_t)n : 0;
-		n = an_stream_fill(c->stream, FILL_LIMIT);
-	}
-	an_ignore(an_timeout_end(&limit, (int)n));
-}
-
 static void close_connection(an__http_connection *c)
 {
 	an_timeout limit;
@@ -375,7 +353,7 @@ static void close_connection(an__http_connection *c)
 	an_timeout_begin(&limit, c->server->opts.write_timeout);
 	r = an_timeout_end(&limit, an_stream_shutdown(c->stream));
 	if (r == 0 && (c->unread || an_stream_readable(c->stream)))
-		linger(c);
+		an_ignore(an__stream_linger(c->stream));
 	c->stream = an_stream_close(c->stream);
 }
 

@@ -34,6 +34,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/socket.h \
 	%D%/stdio.c \
 	%D%/stream-file.c \
+	%D%/stream-linger.c \
 	%D%/stream-private.h \
 	%D%/stream-read.c \
 	%D%/stream-sendfile.c \

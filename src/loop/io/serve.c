@@ -17,6 +17,7 @@
 #include "loop/core/trace.h"
 #include "loop/core/wait.h"
 #include "loop/io/listener.h"
+#include "loop/io/stream.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -89,7 +90,10 @@ static int connection_main(void *arg)
 		r = v->handler(v->arg, c->stream);
 	if (r >= 0) {
 		an_timeout_begin(&limit, CLOSE_TIMEOUT);
-		r = an_timeout_end(&limit, an_stream_shutdown(c->stream));
+		r = an_stream_shutdown(c->stream);
+		if (r == 0)
+			r = an__stream_linger(c->stream);
+		r = an_timeout_end(&limit, r);
 	}
 	if (r < 0)
 		report(c->stream, r);

@@ -7,8 +7,8 @@
 /* A non-blocking, close-on-exec stream socket. Returns the descriptor or -errno. */
 int an__socket(int family);
 
-/* Sets the options of a socket of that family, TCP_NODELAY among them. Returns 0; -EINVAL;
- * what setsockopt() says. */
+/* Sets the options of a socket of that family, TCP_NODELAY among them. Returns 0;
+ * -EINVAL; what setsockopt() says. */
 int an__socket_set_up(int fd, int family, const an_socket_opts *opts);
 
 /* The same for a socket of any kind. */

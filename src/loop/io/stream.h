@@ -17,6 +17,12 @@ int an__stream_new_socket(int fd, const an_stream_opts *opts, an_stream **ret);
  * never suspends. */
 bool an__stream_may_have_more(an_stream *s);
 
+/* After an_stream_shutdown(): reads and drops what the peer still sends until its end,
+ * for 2 s and 256 KiB at most. To close before would reset the connection, and the peer
+ * might lose what was said to it last (RFC 9112, 9.6). Suspends. Returns 0;
+ * -ECANCELED. */
+AN_SUSPENDS int an__stream_linger(an_stream *s);
+
 /* Writes an address as an_stream_peer_address() does. Returns 0; -EAFNOSUPPORT. */
 int an__address_format(const struct sockaddr_storage *address, socklen_t len, char *buf,
 		       size_t cap);

@@ -362,7 +362,89 @@ static int nothing_runs(void *arg)
 CANCEL_TEST(a_serving_cancelled_at_each_step_leaves_nothing_running, prepare, serve_them,
 	    nothing_runs, NULL)
 
+/* ---- a peer that goes on sending --------------------------------------------------- */
+
+/* Has read nothing of what was sent. */
+static int say_bye(void *arg, an_stream *s)
+{
+	int r = an_event_wait(&go_on);
+
+	(void)arg;
+	running++;
+	if (r == 0)
+		r = an_stream_write(s, "bye", 3);
+	running--;
+	ended += r == 0;
+	return r;
+}
+
+static int stop(an_task *server)
+{
+	listener = an_listener_close(listener);
+	return ends_with(server, 0);
+}
+
+TASK_TEST(a_peer_that_goes_on_sending_gets_the_last_answer_and_no_reset)
+{
+	static char much[100000];
+	an_stream *s;
+	an_task *server;
+	char c;
+
+	CHECK_EQUAL(begin(say_bye, &server), 0);
+	CHECK_EQUAL(dial(&s), 0);
+	CHECK_EQUAL(an_stream_write(s, much, sizeof much), 0);
+	an_event_set(&go_on);
+	CHECK_EQUAL(an_testing_settle(), 0);
+	CHECK_EQUAL(ended, 1);
+	CHECK_EQUAL(an_stream_write(s, much, sizeof much), 0);
+	CHECK_EQUAL(an_stream_drain(s), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
+	CHECK_EQUAL(hear(s, "bye"), 0);
+	CHECK_EQUAL(an_stream_read(s, &c, 1), 0);
+	CHECK_EQUAL(an_stream_shutdown(s), 0);
+	an_stream_close(s);
+	CHECK_EQUAL(stop(server), 0);
+	CHECK_EQUAL(an_now(), 0); /* nobody waited longer than for the peer's end */
+	return 0;
+}
+
+TASK_TEST(a_peer_that_does_not_end_is_waited_for_two_seconds)
+{
+	an_stream *s;
+	an_task *server;
+
+	CHECK_EQUAL(begin(say_bye, &server), 0);
+	CHECK_EQUAL(dial(&s), 0);
+	an_event_set(&go_on);
+	CHECK_EQUAL(stop(server), 0);
+	CHECK_EQUAL(an_now(), 2 * AN_SECOND);
+	CHECK_EQUAL(hear(s, "bye"), 0);
+	an_stream_close(s);
+	return 0;
+}
+
+TASK_TEST(a_peer_that_sends_without_end_is_cut_off)
+{
+	static char much[100000];
+	an_stream *s;
+	an_task *server;
+	int r = 0;
+
+	CHECK_EQUAL(begin(say_bye, &server), 0);
+	CHECK_EQUAL(dial(&s), 0);
+	an_event_set(&go_on);
+	for (int i = 0; i < 1000 && r == 0; i++)
+		r = an_stream_write(s, much, sizeof much);
+	CHECK(r == -ECONNRESET || r == -EPIPE);
+	an_stream_close(s);
+	return stop(server);
+}
+
 static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(a_peer_that_goes_on_sending_gets_the_last_answer_and_no_reset),
+	cmocka_unit_test(a_peer_that_does_not_end_is_waited_for_two_seconds),
+	cmocka_unit_test(a_peer_that_sends_without_end_is_cut_off),
 	cmocka_unit_test(each_connection_has_a_task_and_its_end_is_said),
 	cmocka_unit_test(no_more_than_the_limit_run_at_a_time),
 	cmocka_unit_test(a_stop_waits_for_handlers_that_run),
