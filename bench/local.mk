@@ -1,7 +1,9 @@
 # Benchmarks, built and run by "make bench" alone: `make bench GAUGES="tasks.yield"`.
 bench_binaries = \
 	bench/limits/download \
+	bench/limits/download_tls \
 	bench/limits/http_get \
+	bench/limits/idle \
 	bench/limits/lines \
 	bench/limits/mutex \
 	bench/limits/pingpong \
@@ -15,6 +17,7 @@ bench_binaries = \
 	bench/limits/yield \
 	bench/ours/download \
 	bench/ours/http_get \
+	bench/ours/idle \
 	bench/ours/lines \
 	bench/ours/mutex \
 	bench/ours/pingpong \
@@ -27,7 +30,9 @@ bench_binaries = \
 	bench/ours/timer \
 	bench/ours/yield \
 	bench/servers/bytes \
+	bench/servers/bytes_tls \
 	bench/servers/echo \
+	bench/servers/echo_tls \
 	bench/servers/sink
 EXTRA_PROGRAMS += $(bench_binaries)
 CLEANFILES += $(bench_binaries)
@@ -53,8 +58,16 @@ EXTRA_DIST += \
 
 bench_limits_download_SOURCES = \
 	bench/limits/download.c bench/limits/connect.h bench/measure.h
+bench_limits_download_tls_SOURCES = \
+	bench/limits/download_tls.c bench/limits/connect.h bench/measure.h
+bench_limits_download_tls_CFLAGS = $(DEPS_CFLAGS)
+bench_limits_download_tls_LDADD = $(DEPS_LIBS)
 bench_limits_http_get_SOURCES = \
 	bench/limits/http_get.c bench/limits/connect.h bench/measure.h
+bench_limits_idle_SOURCES = \
+	bench/limits/idle.c bench/limits/connect.h bench/measure.h
+bench_limits_idle_CFLAGS = $(DEPS_CFLAGS)
+bench_limits_idle_LDADD = $(DEPS_LIBS)
 bench_limits_lines_SOURCES = bench/limits/lines.c bench/measure.h
 bench_limits_mutex_SOURCES = \
 	bench/limits/mutex.c bench/limits/fiber.h bench/measure.h
@@ -77,6 +90,8 @@ bench_ours_download_SOURCES = bench/ours/download.c bench/measure.h
 bench_ours_download_LDADD = libasyncnet.la
 bench_ours_http_get_SOURCES = bench/ours/http_get.c bench/measure.h
 bench_ours_http_get_LDADD = libasyncnet.la
+bench_ours_idle_SOURCES = bench/ours/idle.c bench/measure.h
+bench_ours_idle_LDADD = libasyncnet.la
 bench_ours_lines_SOURCES = bench/ours/lines.c bench/measure.h
 bench_ours_lines_LDADD = libasyncnet.la
 bench_ours_mutex_SOURCES = bench/ours/mutex.c bench/measure.h
@@ -100,8 +115,16 @@ bench_ours_timer_LDADD = libasyncnet.la
 bench_ours_yield_SOURCES = bench/ours/yield.c bench/measure.h
 bench_ours_yield_LDADD = libasyncnet.la
 bench_servers_bytes_SOURCES = bench/servers/bytes.c bench/servers/listen.h
+bench_servers_bytes_tls_SOURCES = \
+	bench/servers/bytes_tls.c bench/servers/listen.h bench/servers/tls.h
+bench_servers_bytes_tls_CFLAGS = $(DEPS_CFLAGS)
+bench_servers_bytes_tls_LDADD = $(DEPS_LIBS)
 bench_servers_echo_SOURCES = \
 	bench/servers/echo.c bench/servers/listen.h bench/measure.h
+bench_servers_echo_tls_SOURCES = bench/servers/echo_tls.c bench/servers/listen.h \
+	bench/servers/tls.h bench/measure.h
+bench_servers_echo_tls_CFLAGS = $(DEPS_CFLAGS)
+bench_servers_echo_tls_LDADD = $(DEPS_LIBS)
 bench_servers_sink_SOURCES = bench/servers/sink.c bench/servers/listen.h
 
 bench: $(bench_binaries)

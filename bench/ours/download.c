@@ -1,11 +1,14 @@
-/* io.download: an_stream_read() of 256 KiB until the end. Usage: download PORT */
+/* io.download: an_stream_read() of 256 KiB until the end; io.download_tls: over TLS.
+ * Usage: download plain|tls PORT */
 #include "bench/measure.h"
 
 #include <asyncnet/asyncnet.h>
+#include <string.h>
 
 #define SLICE (32 << 20)
 
 static char buffer[256 * 1024];
+static an_tls *tls;
 
 static int bench(void *arg)
 {
@@ -14,7 +17,7 @@ static int bench(void *arg)
 	long in_slice = 0;
 	an_stream *s;
 	ssize_t n;
-	int r = an_connect("127.0.0.1", arg, NULL, &s);
+	int r = an_connect("127.0.0.1", arg, &(an_connect_opts){ .tls = tls }, &s);
 
 	if (r < 0)
 		return r;
@@ -35,5 +38,10 @@ static int bench(void *arg)
 
 int main(int argc, char **argv)
 {
-	return argc < 2 || an_run(bench, argv[1], NULL) ? 1 : 0;
+	if (argc < 3)
+		return 2;
+	if (strcmp(argv[1], "tls") == 0 &&
+	    an_tls_new(&(an_tls_opts){ .no_verify = true }, NULL, 0, &tls) < 0)
+		return 1;
+	return an_run(bench, argv[2], NULL) ? 1 : 0;
 }
