@@ -83,6 +83,15 @@ static void defer(an__tls_stream *t, int r)
 	t->deferred = r ? r : 1;
 }
 
+/* What lies behind a failure or the end nobody reads. The alert goes out at once: the
+ * next write fails, and drops the output. */
+static void end_reading(an_stream *s, int r)
+{
+	an__tls_chunk_release(s);
+	if (r < 0 && evbuffer_get_length(s->out))
+		an__stream_offer(s, NULL);
+}
+
 static ssize_t tls_read(an_stream *s, void *buf, size_t cap)
 {
 	an__tls_stream *t = s->tls;
@@ -95,9 +104,8 @@ static ssize_t tls_read(an_stream *s, void *buf, size_t cap)
 		if (SSL_read_ex(t->ssl, (char *)buf + total, cap - total, &n) != 1) {
 			int r = failure(s);
 
-			/* Nobody reads what lies behind the end. */
 			if (r != -EAGAIN)
-				an__tls_chunk_release(s);
+				end_reading(s, r);
 			if (!total)
 				return r;
 			if (r != -EAGAIN)
@@ -126,7 +134,7 @@ static bool tls_readable(an_stream *s)
 	r = failure(s);
 	if (r == -EAGAIN)
 		return false;
-	an__tls_chunk_release(s);
+	end_reading(s, r);
 	defer(t, r);
 	return true;
 }
