@@ -47,8 +47,8 @@ AN_API an_file *an_file_close(an_file *f);
 
 /* Reads up to `cap` bytes from `offset`; fewer only at the end of the file. Suspends
  * unless all is cached, and now and then to let others run.
- * Returns the count, 0 at the end; -EIO, -EISDIR and the like; -ECANCELED (before
- * anything was read); as an_offload(). */
+ * Returns the count, 0 at the end; -EIO, -EISDIR and the like, also when a part could be
+ * read; -ECANCELED; as an_offload(). */
 AN_API AN_SUSPENDS ssize_t an_file_pread(an_file *f, void *buf, size_t cap, off_t offset);
 
 /* Writes all of `data` at `offset`, or at the end if the file was opened with O_APPEND.
@@ -104,10 +104,11 @@ AN_API int an_file_fd(const an_file *f);
  * time, also of several tasks: -EBUSY. The calls above know neither: an_file_pread() and
  * an_file_stat() see what was gathered when it was flushed. */
 
-/* Reads up to `cap` bytes; fewer only at the end of the file. Suspends as
- * an_file_pread(). Of a regular file, less than 16 KiB go through the buffer (below),
- * unless it was opened with O_DIRECT: so what others write there meanwhile may be seen
- * up to 64 KiB late.
+/* Reads up to `cap` bytes; fewer at the end of the file, and where an error or a
+ * cancellation came in the middle, which the next call tells: 0 alone says that nothing
+ * is left. Suspends as an_file_pread(). Of a regular file, less than 16 KiB go through
+ * the buffer (below), unless it was opened with O_DIRECT: so what others write there
+ * meanwhile may be seen up to 64 KiB late.
  * Returns as an_file_pread(); -ENOMEM; -EBUSY; what an_file_flush() returns, if something
  * is gathered. */
 AN_API AN_SUSPENDS ssize_t an_file_read(an_file *f, void *buf, size_t cap);

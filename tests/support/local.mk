@@ -4,7 +4,7 @@ libtest_support_la_SOURCES = \
 	%D%/certs.c \
 	%D%/certs.h \
 	%D%/child.h \
-	%D%/faults.h \
+	%D%/faults.h %D%/file-faults.h \
 	%D%/libevent-memory.h \
 	%D%/messages.h \
 	%D%/pairs.h \

@@ -37,6 +37,26 @@ int an__blocking_write(int fd, const char *data, size_t len)
 	return 0;
 }
 
+int an__blocking_sync(int fd, bool data_only)
+{
+	int r;
+
+	do
+		r = data_only ? fdatasync(fd) : fsync(fd);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : 0;
+}
+
+int an__blocking_truncate(int fd, off_t size)
+{
+	int r;
+
+	do
+		r = ftruncate(fd, size);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : 0;
+}
+
 int an__blocking_close(int fd)
 {
 	/* The descriptor is gone even then (close(2)). */
@@ -49,7 +69,7 @@ int an__blocking_sync_folder(const char *folder)
 
 	if (fd < 0)
 		return fd;
-	r = fsync(fd) < 0 ? -errno : 0;
+	r = an__blocking_sync(fd, false);
 	close(fd);
 	return r;
 }

@@ -3,10 +3,15 @@
 #ifndef AN_LOOP_IO_BLOCKING_H
 #define AN_LOOP_IO_BLOCKING_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 int an__blocking_open(const char *path, int flags, mode_t mode);
 int an__blocking_write(int fd, const char *data, size_t len);
+
+/* fsync(2), or fdatasync(2), and ftruncate(2). */
+int an__blocking_sync(int fd, bool data_only);
+int an__blocking_truncate(int fd, off_t size);
 
 /* What a file system has kept back of its errors until now is told. */
 int an__blocking_close(int fd);

@@ -87,8 +87,8 @@ static int open_target(struct copying *c, const struct stat *source)
 		r = -errno;
 	else if (st.st_dev == source->st_dev && st.st_ino == source->st_ino)
 		r = -EINVAL;
-	else if (S_ISREG(st.st_mode) && ftruncate(out, 0) < 0)
-		r = -errno;
+	else if (S_ISREG(st.st_mode))
+		r = an__blocking_truncate(out, 0);
 	if (r == 0)
 		return out;
 	close(out);

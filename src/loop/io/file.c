@@ -13,6 +13,7 @@
 #include "loop/base/alloc.h"
 #include "loop/core/trace.h"
 #include "loop/core/wait.h"
+#include "loop/io/blocking.h"
 #include "loop/io/file-private.h"
 #include "loop/io/offload.h"
 #include "loop/io/uring.h"
@@ -94,7 +95,7 @@ static size_t piece(const struct file_call *c)
 	return left < PIECE_MAX ? left : PIECE_MAX;
 }
 
-/* Reads until the end or an error; an error behind data waits for the next call. */
+/* Reads until the end or an error. */
 static int do_read(void *arg)
 {
 	struct file_call *c = arg;
@@ -108,7 +109,7 @@ static int do_read(void *arg)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return c->done ? 0 : -errno;
+			return -errno;
 		if (n == 0)
 			break;
 		c->done += (size_t)n;
@@ -183,8 +184,10 @@ static ssize_t read_at(an_file *f, struct file_call *c)
 	f->burst = 0;
 	if (!read_by_ring(f, c, &r))
 		r = call(f, do_read, c);
-	/* What the cache gave counts, whatever became of the rest. */
-	return c->done ? (ssize_t)c->done : r;
+	/* Less than was asked for says that the file ends there: not so where the rest
+	 * failed, or was cancelled. But the position has moved on, and what was read
+	 * before that is told first. */
+	return r < 0 && !(c->done && c->offset == OWN_POSITION) ? r : (ssize_t)c->done;
 }
 
 ssize_t an_file_pread(an_file *f, void *buf, size_t cap, off_t offset)
@@ -283,12 +286,8 @@ int an__file_write(an_file *f, const void *data, size_t len, size_t *ret_done)
 static int do_truncate(void *arg)
 {
 	struct file_call *c = arg;
-	int r;
 
-	do
-		r = ftruncate(c->fd, c->offset);
-	while (r < 0 && errno == EINTR);
-	return r < 0 ? -errno : 0;
+	return an__blocking_truncate(c->fd, c->offset);
 }
 
 int an_file_truncate(an_file *f, off_t size)
@@ -323,13 +322,9 @@ int an_file_allocate(an_file *f, off_t size)
 static int do_sync(void *arg)
 {
 	struct file_call *c = arg;
-	int r;
 
 	c->begun = true;
-	do
-		r = c->data_only ? fdatasync(c->fd) : fsync(c->fd);
-	while (r < 0 && errno == EINTR);
-	return r < 0 ? -errno : 0;
+	return an__blocking_sync(c->fd, c->data_only);
 }
 
 static int sync_file(an_file *f, bool data_only)
@@ -441,12 +436,9 @@ static int do_open(void *arg)
 {
 	struct opening *o = arg;
 	struct stat st;
-	int fd;
+	int fd = an__blocking_open(o->path, o->flags, o->mode);
 
-	do
-		fd = open(o->path, o->flags | O_CLOEXEC, o->mode);
-	while (fd < 0 && errno == EINTR);
-	o->error = fd < 0 ? -errno : 0;
+	o->error = fd < 0 ? fd : 0;
 	o->file->fd = fd;
 	/* O_DIRECT has rules for the memory that is read to. */
 	if (fd >= 0 && fstat(fd, &st) == 0) {

@@ -129,16 +129,23 @@ struct making {
 	char path[];
 };
 
-/* Those above it must let the caller in. */
-static void make_parents(struct making *m)
+/* Those above it must let the caller in. Returns what the first of those that are missing
+ * failed with: the folder itself then fails for want of it. */
+static int make_parents(struct making *m)
 {
+	int error = 0;
+
 	for (char *p = m->path; (p = strchr(p, '/')); p++) {
+		if (p == m->path)
+			continue;
 		*p = 0;
-		/* What fails here fails again for the folder itself. */
-		if (p != m->path)
-			(void)!mkdir(m->path, m->mode | S_IWUSR | S_IXUSR);
+		if (mkdir(m->path, m->mode | S_IWUSR | S_IXUSR) == 0 || errno == EEXIST)
+			error = 0;
+		else if (!error)
+			error = errno;
 		*p = '/';
 	}
+	return error;
 }
 
 static int do_mkdir_all(void *arg)
@@ -146,15 +153,16 @@ static int do_mkdir_all(void *arg)
 	struct making *m = arg;
 	size_t len = strlen(m->path);
 	struct stat st;
+	int error;
 
 	while (len > 1 && m->path[len - 1] == '/')
 		m->path[--len] = 0;
-	make_parents(m);
+	error = make_parents(m);
 	if (mkdir(m->path, m->mode) == 0)
 		return 0;
 	if (errno == EEXIST && stat(m->path, &st) == 0)
 		return S_ISDIR(st.st_mode) ? 0 : -EEXIST;
-	return -errno;
+	return errno == ENOENT && error ? -error : -errno;
 }
 
 int an_path_mkdir_all(const char *path, mode_t mode)

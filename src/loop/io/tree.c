@@ -46,9 +46,20 @@ static int empty_once(an__errand *e, DIR *d)
 	return errno ? -errno : count;
 }
 
+static int open_folder(int parent, const char *name)
+{
+	int fd;
+
+	do
+		fd = openat(parent, name,
+			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	while (fd < 0 && errno == EINTR);
+	return fd;
+}
+
 static int empty(an__errand *e, int parent, const char *name)
 {
-	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = open_folder(parent, name);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	int r = -errno;
 

@@ -150,8 +150,8 @@ static int write_and_close(int fd, const struct writing *w, bool sync)
 {
 	int r = an__blocking_write(fd, w->data, w->len), closed;
 
-	if (r == 0 && sync && fsync(fd) < 0)
-		r = -errno;
+	if (r == 0 && sync)
+		r = an__blocking_sync(fd, false);
 	closed = an__blocking_close(fd);
 	return r < 0 ? r : closed;
 }

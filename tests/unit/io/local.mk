@@ -54,6 +54,10 @@ check_PROGRAMS += tests/unit/io/test-file-buffer
 tests_unit_io_test_file_buffer_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_file_buffer_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += tests/unit/io/test-file-faults
+tests_unit_io_test_file_faults_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_file_faults_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += tests/unit/io/test-attributes
 tests_unit_io_test_attributes_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_attributes_LDADD = $(TEST_LIBS)
