@@ -1,5 +1,5 @@
 /* The third chapter of tour_io: streams. A server and its clients, limits for peers that
- * nobody knows, a large file in small pieces, and a generator.
+ * nobody knows, a large file, and a generator.
  *
  * asyncio has a reader and a writer for each connection, and a drain() that is forgotten
  * easily: here one stream is both, and a write waits by itself when the peer is slow.
@@ -122,7 +122,7 @@ static int be_careful(void *arg, an_stream *stream)
 	int r;
 
 	(void)arg;
-	an_timeout_begin(&limit, 20 * AN_MILLISECOND);
+	an_timeout_begin(&limit, 100 * AN_MILLISECOND);
 	r = an_timeout_end(&limit, an_stream_read_line(stream, &line, &len));
 	if (r == AN_ERR_LIMIT)
 		answer = "that is too much\n";
@@ -171,36 +171,26 @@ static int limits_for_strangers(void *arg)
 
 enum { FILE_SIZE = 8 * 1024 * 1024, PIECE = 64 * 1024 };
 
-/* Whatever the file's size, there is one piece of it in memory, and what the peer has not
- * taken yet: the write waits for it. */
-static int send_pieces(an_stream *stream, an_file *file, char *piece)
+/* await loop.sendfile(transport, file): the kernel takes the data from its own memory,
+ * and the call waits while the peer is slow. As a read does, it returns how far it has
+ * come, 0 at the end. */
+static int send_large_file(void *path, an_stream *stream)
 {
-	ssize_t n;
-	int r = 0;
-
-	while (!r && (n = an_file_read(file, piece, PIECE)) != 0)
-		r = n < 0 ? (int)n : an_stream_write(stream, piece, (size_t)n);
-	return r;
-}
-
-/* A piece is too large for a task's stack of 64 KiB. */
-static int send_large_file(void *arg, an_stream *stream)
-{
-	char *piece = malloc(PIECE);
 	an_file *file;
-	int r;
+	off_t at = 0;
+	ssize_t n;
+	int r = an_file_open(path, O_RDONLY, 0, &file);
 
-	if (!piece)
-		return -ENOMEM;
-	r = an_file_open(arg, O_RDONLY, 0, &file);
-	if (!r) {
-		r = send_pieces(stream, file, piece);
-		an_file_close(file);
-	}
-	free(piece);
-	return r;
+	if (r)
+		return r;
+	while ((n = an_stream_send_file(stream, file, at, SIZE_MAX)) > 0)
+		at += n;
+	an_file_close(file);
+	return (int)n;
 }
 
+/* Whatever the file's size, there is one piece of it in memory here, and what the kernel
+ * keeps of a connection. */
 static int receive_pieces(an_stream *stream, char *piece)
 {
 	unsigned long long size = 0, sum = 0;
@@ -217,6 +207,7 @@ static int receive_pieces(an_stream *stream, char *piece)
 	return 0;
 }
 
+/* A piece is too large for a task's stack of 64 KiB. */
 static int visit_for_the_file(const char *port)
 {
 	char *piece = malloc(PIECE);
