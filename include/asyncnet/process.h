@@ -70,6 +70,10 @@ typedef enum an_process_redirect {
 	AN_PROCESS_PIPE,    /* a pipe, of which the other end is an_process_stream() */
 	AN_PROCESS_FD,	    /* `fd`, borrowed for the call */
 	AN_PROCESS_STDOUT,  /* for stderr: wherever stdout goes */
+	/* A terminal of the child's own, one for all that say so, as for programs that
+	 * behave otherwise without. The other end is an an_process_stream() to read from
+	 * and write to, where a '\3' is a Ctrl-C. Makes it the leader of a session. */
+	AN_PROCESS_TERMINAL,
 } an_process_redirect;
 
 /* Written as { .to = AN_PROCESS_PIPE } or { AN_PROCESS_FD, fd }. */
@@ -134,6 +138,7 @@ typedef struct an_process_opts {
 	/* Bytes of each output that an_process_communicate() keeps; 0: 16 MiB, much for
 	 * a message and little for a machine. */
 	size_t output_limit;
+	int terminal_rows, terminal_columns; /* 0: 24 and 80 */
 	an_stream_opts stream;
 } an_process_opts;
 
@@ -198,14 +203,20 @@ AN_API int an_process_kill(an_process *p);
 AN_API pid_t an_process_pid(const an_process *p);
 
 /* The parent's end of a pipe: STDIN_FILENO to write to, STDOUT_FILENO and STDERR_FILENO
- * to read from. Borrowed until it is closed here or the process is. NULL when that is no
- * pipe, or closed. Never suspends. */
+ * to read from; or that of the terminal, the same for each that is one, for both. What
+ * comes from a terminal ends when nobody has it open any more. Borrowed until it is
+ * closed here or the process is. NULL when that is neither, or closed. Never suspends. */
 AN_API an_stream *an_process_stream(const an_process *p, int fd);
 
 /* Closes that end: the child sees the end of its input (an_stream_drain() before, to have
- * all arrive), or gets SIGPIPE at its next output. No effect without a pipe. Never
- * suspends. */
+ * all arrive), or gets SIGPIPE at its next output; from its terminal, SIGHUP. No effect
+ * without a pipe or a terminal. Never suspends. */
 AN_API void an_process_stream_close(an_process *p, int fd);
+
+/* Says how large the terminal is now, in characters, 0: 24 and 80; the child gets
+ * SIGWINCH. Never suspends. Returns 0; -EINVAL; -ENOTTY without a terminal, or when it
+ * has been closed. */
+AN_API int an_process_resize(an_process *p, int rows, int columns);
 
 /* Writes `input` to the child, closes its stdin, reads stdout and stderr, all at once,
  * and waits for its end; each of the three as far as it is a pipe. Suspends. What is read

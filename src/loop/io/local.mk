@@ -42,6 +42,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/stream.c \
 	%D%/stream.h \
 	%D%/temp.c \
+	%D%/terminal.c \
 	%D%/tls-bio.c \
 	%D%/tls-cert.c \
 	%D%/tls-load.c \

@@ -5,6 +5,7 @@
  * 	process-attributes.c   what of it the exec() keeps: limits, whom it runs as
  * 	process-spawn.c        options, pipes, environment, names: what is made before
  * 	process-communicate.c  input and outputs at once
+ * 	terminal.c             a terminal for a child
  */
 #ifndef AN_LOOP_IO_PROCESS_PRIVATE_H
 #define AN_LOOP_IO_PROCESS_PRIVATE_H
@@ -32,7 +33,8 @@ typedef struct an__start {
 	char *const *argv, *const *envp;
 	const an_process_opts *opts;
 	pid_t parent;
-	int fds[3]; /* of the parent's, or as above */
+	int fds[3];   /* of the parent's, or as above */
+	int terminal; /* the child's end, in the parent; -1: none */
 
 	int report[2];		/* carries the child's failure; closed by its exec() */
 	volatile bool borrowed; /* the child runs in the parent's memory */
@@ -53,6 +55,15 @@ int an__process_set_attributes(const an__start *s);
 
 /* As pidfd_open(2): for tests, which have it fail. */
 extern int (*an__pidfd_open)(pid_t pid);
+
+/* ---- terminals: terminal.c --------------------------------------------------------- */
+
+/* Makes a terminal: our end, as a stream, and the child's. Returns 0; -EMFILE, -ENFILE;
+ * -ENOSPC when there are too many; -ENOMEM. */
+int an__terminal_open(const an_process_opts *opts, an_stream **ret, int *ret_fd);
+
+/* 0 for the default. Returns 0; -EINVAL. */
+int an__terminal_resize(int fd, int rows, int columns);
 
 /* ---- a child: process.c ------------------------------------------------------------ */
 
@@ -90,7 +101,9 @@ struct an_process {
 	an_duration grace, linger;
 	an_process_status status;
 	an_stream *streams[3];
-	size_t fed; /* of the input */
+	an_stream *terminal;
+	bool on_terminal[3]; /* its 0, 1 and 2 */
+	size_t fed;	     /* of the input */
 	size_t output_limit;
 	an__output outputs[2];
 };

@@ -124,10 +124,21 @@ static char **make_names(const char *program, const char *const *env)
 
 /* ---- redirections ------------------------------------------------------------------ */
 
+static bool has_terminal(const an_process_opts *opts)
+{
+	return opts->in.to == AN_PROCESS_TERMINAL ||
+	       opts->out.to == AN_PROCESS_TERMINAL || opts->err.to == AN_PROCESS_TERMINAL;
+}
+
+static bool has_own_group(const an_process_opts *opts)
+{
+	return opts->new_group || opts->new_session || has_terminal(opts);
+}
+
 /* It can be in one group. */
 static bool valid_group(const an_process_opts *opts)
 {
-	bool own = opts->new_group || opts->new_session;
+	bool own = has_own_group(opts);
 
 	return opts->process_group >= 0 && !(opts->process_group && own);
 }
@@ -137,7 +148,7 @@ static bool valid(const an_process_opts *opts)
 	const an_process_io *io[] = { &opts->in, &opts->out, &opts->err };
 
 	for (int i = 0; i < 3; i++) {
-		if ((unsigned)io[i]->to > AN_PROCESS_STDOUT)
+		if ((unsigned)io[i]->to > AN_PROCESS_TERMINAL)
 			return false;
 		if (io[i]->to == AN_PROCESS_FD && io[i]->fd < 0)
 			return false;
@@ -186,9 +197,22 @@ static int make_pipe(an_process *p, int which, const an_stream_opts *opts, int *
 	return 0;
 }
 
-static int redirect(an_process *p, int which, const an_process_io *io,
-		    const an_stream_opts *opts, int *ret_fd)
+/* One for all that want it. */
+static int use_terminal(an_process *p, int which, an__start *s)
 {
+	int r = p->terminal ? 0 : an__terminal_open(s->opts, &p->terminal, &s->terminal);
+
+	if (r < 0)
+		return r;
+	p->on_terminal[which] = true;
+	s->fds[which] = s->terminal;
+	return 0;
+}
+
+static int redirect(an_process *p, int which, const an_process_io *io, an__start *s)
+{
+	int *ret_fd = &s->fds[which];
+
 	switch (io->to) {
 	case AN_PROCESS_INHERIT:
 		*ret_fd = AN__START_INHERIT;
@@ -197,35 +221,40 @@ static int redirect(an_process *p, int which, const an_process_io *io,
 		*ret_fd = AN__START_NULL;
 		return 0;
 	case AN_PROCESS_PIPE:
-		return make_pipe(p, which, opts, ret_fd);
+		return make_pipe(p, which, &s->opts->stream, ret_fd);
 	case AN_PROCESS_FD:
 		*ret_fd = io->fd;
 		return 0;
 	case AN_PROCESS_STDOUT:
 		*ret_fd = AN__START_STDOUT;
 		return 0;
+	case AN_PROCESS_TERMINAL:
+		return use_terminal(p, which, s);
 	}
 	return -EINVAL;
 }
 
-/* On failure, too, the child's ends that were made are in fds. */
-static int redirect_all(an_process *p, const an_process_opts *opts, int fds[3])
+/* On failure, too, the child's ends that were made are in *s. */
+static int redirect_all(an_process *p, an__start *s)
 {
-	const an_process_io *io[] = { &opts->in, &opts->out, &opts->err };
+	const an_process_io *io[] = { &s->opts->in, &s->opts->out, &s->opts->err };
 	int r = 0;
 
+	s->terminal = -1;
 	for (int i = 0; i < 3; i++)
-		fds[i] = AN__START_INHERIT;
+		s->fds[i] = AN__START_INHERIT;
 	for (int i = 0; r == 0 && i < 3; i++)
-		r = redirect(p, i, io[i], &opts->stream, &fds[i]);
+		r = redirect(p, i, io[i], s);
 	return r;
 }
 
-static void close_child_ends(const an_process *p, const int fds[3])
+static void close_child_ends(const an_process *p, const an__start *s)
 {
 	for (int i = 0; i < 3; i++)
-		if (p->streams[i] && fds[i] >= 0)
-			close(fds[i]);
+		if (p->streams[i] && s->fds[i] >= 0)
+			close(s->fds[i]);
+	if (s->terminal >= 0)
+		close(s->terminal);
 }
 
 /* ---- the call ---------------------------------------------------------------------- */
@@ -267,14 +296,14 @@ static int with_pipes(const an_process_opts *opts, an__start *start, an_process 
 
 	if (!p)
 		return -ENOMEM;
-	p->own_group = opts->new_group || opts->new_session;
+	p->own_group = has_own_group(opts);
 	p->grace = opts->grace;
 	p->linger = opts->linger;
 	p->output_limit = opts->output_limit;
-	r = redirect_all(p, opts, start->fds);
+	r = redirect_all(p, start);
 	if (r == 0)
 		r = launch(p, start);
-	close_child_ends(p, start->fds);
+	close_child_ends(p, start);
 	if (r < 0)
 		an__process_discard(p);
 	else

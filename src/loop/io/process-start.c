@@ -24,6 +24,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -184,9 +185,11 @@ static int run_program(const an__start *s)
 	return error;
 }
 
-static int set_group(const an_process_opts *opts)
+static int set_group(const an__start *s)
 {
-	if (opts->new_session)
+	const an_process_opts *opts = s->opts;
+
+	if (opts->new_session || s->terminal >= 0)
 		return setsid() < 0 ? errno : 0;
 	if (!opts->new_group && !opts->process_group)
 		return 0;
@@ -195,10 +198,13 @@ static int set_group(const an_process_opts *opts)
 
 static int become(const an__start *s)
 {
-	int error = set_group(s->opts);
+	int error = set_group(s);
 
 	if (error)
 		return error;
+	/* The first one of a session's leader becomes that of the session. */
+	if (s->terminal >= 0 && ioctl(s->terminal, TIOCSCTTY, 0) < 0)
+		return errno;
 	if (s->opts->directory && chdir(s->opts->directory) < 0)
 		return errno;
 	error = place_stdio(s);

@@ -100,6 +100,7 @@ static void close_streams(an_process *p)
 {
 	for (int i = 0; i < 3; i++)
 		p->streams[i] = an_stream_close(p->streams[i]);
+	p->terminal = an_stream_close(p->terminal);
 }
 
 static void free_process(an_process *p)
@@ -375,13 +376,29 @@ pid_t an_process_pid(const an_process *p)
 	return p->pid;
 }
 
+static bool is_terminal(const an_process *p, int fd)
+{
+	return fd >= 0 && fd < 3 && p->on_terminal[fd];
+}
+
 an_stream *an_process_stream(const an_process *p, int fd)
 {
+	if (is_terminal(p, fd))
+		return p->terminal;
 	return fd >= 0 && fd < 3 ? p->streams[fd] : NULL;
 }
 
 void an_process_stream_close(an_process *p, int fd)
 {
-	if (fd >= 0 && fd < 3)
+	if (is_terminal(p, fd))
+		p->terminal = an_stream_close(p->terminal);
+	else if (fd >= 0 && fd < 3)
 		p->streams[fd] = an_stream_close(p->streams[fd]);
+}
+
+int an_process_resize(an_process *p, int rows, int columns)
+{
+	if (!p->terminal)
+		return -ENOTTY;
+	return an__terminal_resize(an_stream_fd(p->terminal), rows, columns);
 }

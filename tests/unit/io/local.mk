@@ -122,3 +122,7 @@ tests_unit_io_test_fd_LDADD = $(TEST_LIBS)
 check_PROGRAMS += tests/unit/io/test-stream-all
 tests_unit_io_test_stream_all_CFLAGS = $(TEST_CFLAGS)
 tests_unit_io_test_stream_all_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/io/test-terminal
+tests_unit_io_test_terminal_CFLAGS = $(TEST_CFLAGS)
+tests_unit_io_test_terminal_LDADD = $(TEST_LIBS)

@@ -132,7 +132,8 @@ TASK_TEST(what_is_there_comes_at_once_with_who_sent_it)
 	CHECK_EQUAL(an_udp_receive_many(b, list, 0), 0);
 	CHECK_EQUAL(an_udp_receive_many(b, list, 3), 3);
 	CHECK_EQUAL(an_udp_receive_many(b, list + 3, MANY - 3), MOST);
-	CHECK_EQUAL(an_udp_receive_many(b, list + 3 + MOST, MANY), MANY - MOST - 3);
+	CHECK_EQUAL(an_udp_receive_many(b, list + 3 + MOST, MANY - MOST - 3),
+		    MANY - MOST - 3);
 	for (int i = 0; i < MANY; i++) {
 		CHECK_EQUAL(bytes[i], i);
 		CHECK_EQUAL(list[i].length, sizeof i);
