@@ -41,15 +41,22 @@ typedef struct an_addresses {
 } an_addresses;
 
 /* Resolves a host and a service ("443", "https"). Addresses in digits are answered at
- * once, and so is "localhost"; names go to a pool of four getaddrinfo threads of their
- * own, with one query for all that ask the same, and a cache for the loop (30 s; names
- * that do not exist 10 s; 256 names). At most 64 queries of a loop are under way, more
- * wait in line. Suspends; a cancelled call leaves its query behind. At most 64
- * addresses are returned. *ret is the caller's, to be given to an_addresses_free().
+ * once, and so is "localhost"; names go to getaddrinfo on threads of their own, up to 16
+ * in the process, with one query for all that ask the same, and a cache for the loop
+ * (30 s; names that do not exist 10 s; 256 names). At most 64 queries of a loop are under
+ * way, more wait in line. Suspends for as long as getaddrinfo takes, which resolv.conf(5)
+ * limits; a cancelled call leaves a query that has begun behind, and the cache has its
+ * answer. At most 64 addresses are returned, in the order of RFC 6724 and gai.conf(5).
+ * *ret is the caller's, to be given to an_addresses_free().
  * Returns 0; AN_ERR_NAME; AN_ERR_NAME_AGAIN; -EINVAL for a name or port that cannot be;
  * -ENOMEM; -ECANCELED. */
 AN_API AN_SUSPENDS int an_resolve(const char *host, const char *service,
 				  an_addresses **ret);
+
+/* Empties the cache of the thread's loop, as after a change of the network: names are
+ * asked for again, and answers to questions that are under way reach those who wait for
+ * them, but no one else. Without a loop nothing is done. Never suspends. */
+AN_API void an_resolve_flush(void);
 
 /* Frees them. Accepts NULL, returns NULL. Never suspends. */
 AN_API an_addresses *an_addresses_free(an_addresses *a);
@@ -61,7 +68,8 @@ typedef struct an_connect_opts {
 	an_tls *tls;	      /* start TLS with it; NULL: plain. Borrowed for the call */
 	const char *tls_host; /* name to verify; NULL: `host` */
 	an_duration timeout;  /* resolving and connecting, without TLS; 0: 10 s */
-	/* Before the next address is tried beside; 0: 250 ms (RFC 8305). */
+	/* Before the next address is tried beside; 0: 250 ms (RFC 8305). When resolving
+	 * takes longer, the name is asked for by each family alone, too. */
 	an_duration attempt_delay;
 	const char *bind_host; /* local address, in digits; NULL: any */
 	an_stream_opts stream;
@@ -71,23 +79,27 @@ typedef struct an_connect_opts {
 	 * success. */
 	char *error;
 	size_t error_cap;
+	int family; /* AF_INET or AF_INET6: addresses of that one alone; 0: of both */
 } an_connect_opts;
 
 /* Connects to host and service over TCP, racing the addresses as RFC 8305 says:
  * families alternate, the next attempt starts when one has failed or after the delay,
- * the first to succeed is taken and the others are closed.
+ * the first to succeed is taken and the others are closed. Where the name server does not
+ * answer for one family, the other's addresses are tried without it; should all of them
+ * fail, the whole answer is waited for.
  * Suspends. On failure the code, and opts.error, are the first failed address's (one that
  * this machine has no route to counts only if all are so), or the resolver's, or that of
  * the TLS handshake.
  * Returns 0 and a stream that the caller closes; as an_resolve(),
- * an_stream_start_tls(); -ECONNREFUSED and the like; -ETIMEDOUT; -ECANCELED;
- * AN_ERR_NO_TASK. */
+ * an_stream_start_tls(); -ECONNREFUSED and the like; -EADDRNOTAVAIL when no address is of
+ * bind_host's family, or that address is not this machine's; -EAFNOSUPPORT for another
+ * family than those above; -EMFILE, -ENFILE; -ETIMEDOUT; -ECANCELED; AN_ERR_NO_TASK. */
 AN_API AN_SUSPENDS int an_connect(const char *host, const char *service,
 				  const an_connect_opts *opts, an_stream **ret);
 
 /* Connects to a UNIX socket; a path that begins with '@' is in the abstract namespace.
  * Waits while the server's queue is full. Suspends. With opts.tls, opts.tls_host names
- * the peer; attempt_delay and bind_host mean nothing here.
+ * the peer; attempt_delay, bind_host and family mean nothing here.
  * Returns 0 and a stream that the caller closes; -ENOENT, -ECONNREFUSED and the like;
  * -EINVAL for an empty path, -ENAMETOOLONG above 107 bytes; -ETIMEDOUT; -ECANCELED;
  * AN_ERR_NO_TASK; as an_stream_start_tls(). */
@@ -117,8 +129,8 @@ typedef struct an_listen_opts {
  * the host is digits or "localhost", which is 127.0.0.1 (::1 where there is no IPv4),
  * the service digits, "http" or "https". Never suspends; needs the thread's loop,
  * not a task.
- * Returns 0 and a listener that the caller closes; -EADDRINUSE and the like;
- * AN_ERR_NAME; -EINVAL; -ENOMEM; AN_ERR_NO_TASK without a loop. */
+ * Returns 0 and a listener that the caller closes; -EADDRINUSE, -EADDRNOTAVAIL, -EMFILE
+ * and the like; AN_ERR_NAME; -EINVAL; -ENOMEM; AN_ERR_NO_TASK without a loop. */
 AN_API int an_listen(const char *host, const char *service, const an_listen_opts *opts,
 		     an_listener **ret);
 

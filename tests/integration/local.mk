@@ -71,3 +71,9 @@ EXTRA_DIST += \
 	%D%/tour_io.expected \
 	%D%/tour_io_db.expected \
 	%D%/tour_sync.expected
+
+check_PROGRAMS += tests/integration/test-dns
+tests_integration_test_dns_SOURCES = \
+	%D%/dns-world.h %D%/dns-world.c %D%/test-dns.c
+tests_integration_test_dns_CFLAGS = $(TEST_CFLAGS)
+tests_integration_test_dns_LDADD = $(TEST_LIBS)

@@ -5,6 +5,10 @@
  * attempt and wake the task, so that all decisions and all cleaning up are in one
  * place, which a cancellation passes as well.
  *
+ * A name server that answers for one family alone is not waited for longer than an
+ * attempt: the race begins with that family, and is run again with all addresses, when
+ * they are known, only if it fails.
+ *
  * An attempt's life:
  *
  *	IDLE -> UNDER_WAY -> SETTLED (the event fired) -> OVER (closed, or the winner's)
@@ -286,6 +290,11 @@ static int run_race(struct race *race, an_duration delay)
 	return 0;
 }
 
+static an_duration delay_of(const an_connect_opts *opts)
+{
+	return opts->attempt_delay > 0 ? opts->attempt_delay : DEFAULT_ATTEMPT_DELAY;
+}
+
 static int race_to(const an_addresses *list, const an_connect_opts *opts, int *ret_fd)
 {
 	an_addresses *bind_to = NULL;
@@ -298,9 +307,7 @@ static int race_to(const an_addresses *list, const an_connect_opts *opts, int *r
 			return r == -ENOENT ? AN_ERR_NAME : r;
 	}
 	race = race_new(list, bind_to, &opts->socket);
-	r = race ? run_race(race, opts->attempt_delay > 0 ? opts->attempt_delay
-							  : DEFAULT_ATTEMPT_DELAY)
-		 : -ENOMEM;
+	r = race ? run_race(race, delay_of(opts)) : -ENOMEM;
 	if (r == 0) {
 		*ret_fd = race->winner;
 		race->winner = -1;
@@ -311,20 +318,36 @@ static int race_to(const an_addresses *list, const an_connect_opts *opts, int *r
 	return r;
 }
 
+/* The addresses that can be had soon, and all of them if none of those is any good. */
+static int resolve_and_race(const char *host, const char *service,
+			    const an_connect_opts *opts, int *ret_fd)
+{
+	an_duration patience = delay_of(opts);
+	an_addresses *list;
+	bool all = false;
+	int first = 0, r = 0;
+
+	while (!all) {
+		r = an__resolve_soon(host, service, opts->family, patience, &list, &all);
+		if (r < 0)
+			break;
+		r = race_to(list, opts, ret_fd);
+		an_addresses_free(list);
+		if (r == 0 || r == -ECANCELED)
+			return r;
+		first = first ? first : r;
+		patience = AN_FOREVER;
+	}
+	return first && r != -ECANCELED ? first : r;
+}
+
 static int connect_tcp(const char *host, const char *service, const an_connect_opts *opts,
 		       int *ret_fd)
 {
-	an_addresses *list;
 	an_timeout limit;
-	int r;
 
 	an_timeout_begin(&limit, opts->timeout > 0 ? opts->timeout : DEFAULT_TIMEOUT);
-	r = an_resolve(host, service, &list);
-	if (r == 0) {
-		r = race_to(list, opts, ret_fd);
-		an_addresses_free(list);
-	}
-	return an_timeout_end(&limit, r);
+	return an_timeout_end(&limit, resolve_and_race(host, service, opts, ret_fd));
 }
 
 /* ---- UNIX sockets ---------------------------------------------------------------- */
@@ -411,7 +434,11 @@ int an_connect(const char *host, const char *service, const an_connect_opts *opt
 		return r;
 	if (!opts)
 		opts = &defaults;
-	r = connect_tcp(host, service, opts, &fd);
+	if (opts->family != AF_UNSPEC && opts->family != AF_INET &&
+	    opts->family != AF_INET6)
+		r = -EAFNOSUPPORT;
+	else
+		r = connect_tcp(host, service, opts, &fd);
 	return r < 0 ? explain(opts, r, an_strerror(r)) : finish(fd, host, opts, ret);
 }
 

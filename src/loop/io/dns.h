@@ -18,4 +18,11 @@ extern void (*an__dns_freeaddrinfo)(struct addrinfo *list);
 int an__resolve_inline(const char *host, const char *service, bool passive,
 		       an_addresses **ret);
 
+/* As an_resolve() for those who can begin with a part of the answer: addresses of
+ * `family` alone (AF_INET, AF_INET6), or, with AF_UNSPEC, of all families that are known
+ * when the patience is over, or of the first that is known after it; *ret_all says
+ * whether these are all there will be. */
+AN_SUSPENDS int an__resolve_soon(const char *host, const char *service, int family,
+				 an_duration patience, an_addresses **ret, bool *ret_all);
+
 #endif

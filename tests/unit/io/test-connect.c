@@ -9,7 +9,10 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* ---- a resolver of our own ------------------------------------------------------- */
 
@@ -56,6 +59,18 @@ static size_t open_descriptors(void)
 static void port_text(unsigned port, char text[8])
 {
 	snprintf(text, 8, "%u", port);
+}
+
+static bool has_ipv6(void)
+{
+	an_address a;
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool good = fd >= 0 && an_address_parse("::1", "0", &a) == 0 &&
+		    bind(fd, (struct sockaddr *)&a.storage, a.length) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return good;
 }
 
 /* A port on which nobody listens and that nobody else is given: bound, and not
@@ -426,6 +441,172 @@ TASK_TEST(the_first_servers_error_is_told_not_this_machines)
 	return 0;
 }
 
+/* ---- one family ------------------------------------------------------------------ */
+
+static atomic_bool whole_answer_held;
+static sem_t whole_answer;
+static bool six_first; /* IPv6 is the family that answers alone */
+
+/* The answer for both families is another address, and does not come before it is
+ * released. */
+static int slow_getaddrinfo(const char *host, const char *service,
+			    const struct addrinfo *hints, struct addrinfo **ret)
+{
+	struct addrinfo numeric = { .ai_flags = AI_NUMERICHOST,
+				    .ai_socktype = SOCK_STREAM };
+
+	(void)host;
+	if (hints->ai_family == AF_UNSPEC)
+		while (atomic_load(&whole_answer_held) && sem_wait(&whole_answer) < 0)
+			;
+	else if (hints->ai_family != (six_first ? AF_INET6 : AF_INET))
+		return EAI_NONAME;
+	else
+		return getaddrinfo(six_first ? "::1" : "127.0.0.2", service, &numeric,
+				   ret);
+	return getaddrinfo("127.0.0.1", service, &numeric, ret);
+}
+
+/* On the real clock: the virtual one stands still while a name is asked for. */
+static int connect_by_one_family(void *arg)
+{
+	an_connect_opts opts = { .attempt_delay = AN_MILLISECOND };
+	an_listener *l;
+	an_stream *s;
+	char port[8];
+
+	(void)arg;
+	CHECK_EQUAL(an_listen(six_first ? "::1" : "127.0.0.2", "0", NULL, &l), 0);
+	port_text(an_listener_port(l), port);
+	CHECK_EQUAL(an_connect("slow.test", port, &opts, &s), 0);
+	an_stream_close(s);
+	/* Known by now. */
+	CHECK_EQUAL(an_connect("slow.test", port, &opts, &s), 0);
+	an_stream_close(s);
+	an_listener_close(l);
+	/* When that is of no use the whole answer is waited for. */
+	CHECK_EQUAL(an_listen("127.0.0.1", port, NULL, &l), 0);
+	sem_post(&whole_answer);
+	CHECK_EQUAL(an_connect("slow.test", port, &opts, &s), 0);
+	an_stream_close(s);
+	an_listener_close(l);
+	CHECK_EQUAL(an_connect("slow.test", port, &opts, &s), -ECONNREFUSED);
+	return 0;
+}
+
+static void one_families_answer_is_enough_to_connect(void **state)
+{
+	(void)state;
+	an__dns_getaddrinfo = slow_getaddrinfo;
+	atomic_store(&whole_answer_held, true);
+	sem_init(&whole_answer, 0, 0);
+	for (int i = 0; i < (has_ipv6() ? 2 : 1); i++) {
+		six_first = i;
+		assert_int_equal(an_run(connect_by_one_family, NULL, NULL), 0);
+	}
+}
+
+static int leave_a_slow_name(void *arg)
+{
+	an_connect_opts opts = { .attempt_delay = AN_MILLISECOND };
+	an_timeout limit;
+	an_stream *s;
+
+	(void)arg;
+	six_first = true; /* nobody knows of IPv4 */
+	opts.family = AF_INET;
+	CHECK_EQUAL(an_connect("slow.test", "1", &opts, &s), AN_ERR_NAME);
+	opts.family = AF_UNSPEC;
+	six_first = false;
+	/* Nobody listens to that port: the second race waits for the whole. */
+	an_timeout_begin(&limit, 20 * AN_MILLISECOND);
+	CHECK_EQUAL(an_timeout_end(&limit, an_connect("slow.test", "1", &opts, &s)),
+		    -ETIMEDOUT);
+	return 0;
+}
+
+static void an_asker_of_a_slow_name_can_leave(void **state)
+{
+	(void)state;
+	an__dns_getaddrinfo = slow_getaddrinfo;
+	atomic_store(&whole_answer_held, true);
+	sem_init(&whole_answer, 0, 0);
+	assert_int_equal(an_run(leave_a_slow_name, NULL, NULL), 0);
+	sem_post(&whole_answer);
+}
+
+TASK_TEST(digits_and_localhost_are_of_a_family)
+{
+	an_connect_opts four = { .family = AF_INET }, six = { .family = AF_INET6 };
+	an_connect_opts none = { .family = AF_UNIX };
+	an_listener *l;
+	an_stream *s;
+	char port[8], text[64];
+
+	CHECK_EQUAL(an_listen("", "0", NULL, &l), 0);
+	port_text(an_listener_port(l), port);
+	CHECK_EQUAL(an_connect("localhost", port, &four, &s), 0);
+	CHECK_EQUAL(an_stream_peer_address(s, text, sizeof text), 0);
+	CHECK(!strncmp(text, "127.0.0.1:", 10));
+	an_stream_close(s);
+	if (has_ipv6()) {
+		CHECK_EQUAL(an_connect("localhost", port, &six, &s), 0);
+		CHECK_EQUAL(an_stream_peer_address(s, text, sizeof text), 0);
+		CHECK(!strncmp(text, "[::1]:", 6));
+		an_stream_close(s);
+	}
+	CHECK_EQUAL(an_connect("127.0.0.1", port, &six, &s), AN_ERR_NAME);
+	CHECK_EQUAL(an_connect("::1", port, &four, &s), AN_ERR_NAME);
+	CHECK_EQUAL(an_connect("127.0.0.1", port, &none, &s), -EAFNOSUPPORT);
+	an_listener_close(l);
+	return 0;
+}
+
+/* ---- this machine's faults ------------------------------------------------------- */
+
+TASK_TEST(a_local_address_that_is_not_this_machines_is_an_error)
+{
+	an_connect_opts opts = { .bind_host = "192.0.2.1" };
+	size_t before = open_descriptors();
+	an_stream *s;
+
+	CHECK_EQUAL(an_connect("127.0.0.1", "1", &opts, &s), -EADDRNOTAVAIL);
+	opts.bind_host = "";
+	CHECK_EQUAL(an_connect("127.0.0.1", "1", &opts, &s), -EINVAL);
+	CHECK_EQUAL(open_descriptors(), before);
+	return 0;
+}
+
+TASK_TEST(without_descriptors_there_is_no_connection)
+{
+	struct rlimit old, few;
+	an_listener *l;
+	an_stream *s;
+	char port[8], name[64];
+	int spare, both[2];
+
+	snprintf(name, sizeof name, "@asyncnet-few-%d", (int)getpid());
+	CHECK_EQUAL(an_listen("127.0.0.1", "0", NULL, &l), 0);
+	port_text(an_listener_port(l), port);
+	spare = dup(0);
+	CHECK(spare >= 0);
+	CHECK_EQUAL(getrlimit(RLIMIT_NOFILE, &old), 0);
+	few = old;
+	few.rlim_cur = (rlim_t)spare + 1;
+	CHECK_EQUAL(setrlimit(RLIMIT_NOFILE, &few), 0);
+	both[0] = an_connect("localhost", port, NULL, &s);
+	both[1] = an_connect_unix(name, NULL, &s);
+	close(spare);
+	/* One is enough. */
+	CHECK_EQUAL(an_connect("127.0.0.1", port, NULL, &s), 0);
+	CHECK_EQUAL(setrlimit(RLIMIT_NOFILE, &old), 0);
+	CHECK_EQUAL(both[0], -EMFILE);
+	CHECK_EQUAL(both[1], -EMFILE);
+	an_stream_close(s);
+	an_listener_close(l);
+	return 0;
+}
+
 /* A task is cancelled after n yields of another: before it starts, while it resolves,
  * while it races, after it is done. Nothing may leak in any case. */
 TASK_TEST(a_cancellation_at_any_point_leaks_nothing)
@@ -566,6 +747,46 @@ TASK_TEST(a_full_unix_queue_is_waited_for)
 	return 0;
 }
 
+/* ---- cancelled at each step ------------------------------------------------------ */
+
+static an_listener *full;
+static an_stream *in_queue[2];
+static an_task *acceptor;
+
+static int fill_a_queue(void *arg)
+{
+	an_listen_opts opts = { .backlog = 1 };
+
+	CHECK_EQUAL(an_listen_unix(arg, &opts, &full), 0);
+	for (int i = 0; i < 2; i++)
+		CHECK_EQUAL(an_connect_unix(arg, NULL, &in_queue[i]), 0);
+	return an_spawn(accept_later, full, NULL, &acceptor);
+}
+
+static int connect_to_path(void *arg)
+{
+	an_stream *s;
+	int r = an_connect_unix(arg, NULL, &s);
+
+	if (r == 0)
+		an_stream_close(s);
+	return r;
+}
+
+static int close_the_queue(void *arg)
+{
+	(void)arg;
+	an_cancel(acceptor);
+	CHECK_EQUAL(an_join(acceptor, NULL), 0);
+	an_listener_close(full);
+	an_stream_close(in_queue[0]);
+	an_stream_close(in_queue[1]);
+	return 0;
+}
+
+CANCEL_TEST(a_wait_for_a_full_unix_queue_can_be_cancelled, fill_a_queue, connect_to_path,
+	    close_the_queue, path)
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_connection_carries_data_both_ways),
 	cmocka_unit_test(localhost_falls_through_to_ipv4),
@@ -583,10 +804,16 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(an_outer_limit_is_the_outer_scopes),
 	cmocka_unit_test_setup(the_first_servers_error_is_told_not_this_machines,
 			       resolver),
+	cmocka_unit_test(one_families_answer_is_enough_to_connect),
+	cmocka_unit_test(an_asker_of_a_slow_name_can_leave),
+	cmocka_unit_test(digits_and_localhost_are_of_a_family),
+	cmocka_unit_test(a_local_address_that_is_not_this_machines_is_an_error),
+	cmocka_unit_test(without_descriptors_there_is_no_connection),
 	cmocka_unit_test_setup(a_cancellation_at_any_point_leaks_nothing, resolver),
 	cmocka_unit_test(unix_sockets_connect_by_path_and_by_abstract_name),
 	cmocka_unit_test(unix_errors_are_told),
 	cmocka_unit_test(a_full_unix_queue_is_waited_for),
+	cmocka_unit_test(a_wait_for_a_full_unix_queue_can_be_cancelled),
 };
 
 TEST_MAIN_WITH("connect", tests, make_folder, remove_folder)

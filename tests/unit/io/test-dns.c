@@ -20,6 +20,7 @@ static atomic_int asked;
 static sem_t begun, go_on;
 static bool blocks;
 static int outcome; /* EAI_… or 0 */
+static int system_error;
 
 static int fake_getaddrinfo(const char *host, const char *service,
 			    const struct addrinfo *hints, struct addrinfo **ret)
@@ -36,6 +37,7 @@ static int fake_getaddrinfo(const char *host, const char *service,
 		while (sem_wait(&go_on) < 0)
 			;
 	}
+	errno = system_error;
 	if (outcome)
 		return outcome;
 	return getaddrinfo("192.0.2.7", service, &numeric, ret);
@@ -365,6 +367,115 @@ TASK_TEST(more_names_than_queries_wait_in_line)
 	return 0;
 }
 
+/* The process has sixteen threads: the seventeenth query is in line for one. */
+TASK_TEST(a_query_that_no_thread_has_begun_goes_with_its_last_asker)
+{
+	char names[17][24];
+	an_task *t[17];
+	int result;
+
+	blocks = true;
+	for (int i = 0; i < 17; i++) {
+		snprintf(names[i], sizeof names[i], "line%d.test", i);
+		CHECK_EQUAL(an_spawn(resolve_host, names[i], NULL, &t[i]), 0);
+	}
+	for (int i = 0; i < 16; i++)
+		while (sem_trywait(&begun) < 0)
+			CHECK_EQUAL(an_yield(), 0);
+	an_cancel(t[16]);
+	CHECK_EQUAL(an_join(t[16], &result), 0);
+	CHECK_EQUAL(result, -ECANCELED);
+	for (int i = 0; i < 17; i++)
+		sem_post(&go_on);
+	for (int i = 0; i < 16; i++) {
+		CHECK_EQUAL(an_join(t[i], &result), 0);
+		CHECK_EQUAL(result, 0);
+	}
+	CHECK_EQUAL(asked, 16);
+	/* What it took from the line was given back, and it can be asked again. */
+	CHECK_EQUAL(resolve_host(names[16]), 0);
+	CHECK_EQUAL(asked, 17);
+	return 0;
+}
+
+TASK_TEST(an_emptied_cache_asks_again)
+{
+	CHECK_EQUAL(resolve_host("host.test"), 0);
+	outcome = EAI_NONAME;
+	CHECK_EQUAL(resolve_host("none.test"), AN_ERR_NAME);
+	CHECK_EQUAL(asked, 2);
+	an_resolve_flush();
+	CHECK_EQUAL(resolve_host("host.test"), AN_ERR_NAME);
+	outcome = 0;
+	CHECK_EQUAL(resolve_host("none.test"), 0);
+	CHECK_EQUAL(asked, 4);
+	return 0;
+}
+
+TASK_TEST(an_answer_from_before_the_emptying_is_its_askers_alone)
+{
+	an_task *t, *u;
+	int result;
+
+	blocks = true;
+	CHECK_EQUAL(an_spawn(resolve_host, "host.test", NULL, &t), 0);
+	while (sem_trywait(&begun) < 0)
+		CHECK_EQUAL(an_yield(), 0);
+	an_resolve_flush();
+	/* not of the same query */
+	CHECK_EQUAL(an_spawn(resolve_host, "host.test", NULL, &u), 0);
+	while (sem_trywait(&begun) < 0)
+		CHECK_EQUAL(an_yield(), 0);
+	an_cancel(u);
+	CHECK_EQUAL(an_join(u, &result), 0);
+	an_resolve_flush();
+	sem_post(&go_on);
+	sem_post(&go_on);
+	CHECK_EQUAL(an_join(t, &result), 0);
+	CHECK_EQUAL(result, 0);
+	blocks = false;
+	CHECK_EQUAL(resolve_host("host.test"), 0);
+	CHECK_EQUAL(asked, 3);
+	return 0;
+}
+
+static void without_a_loop_there_is_nothing_to_empty(void **state)
+{
+	(void)state;
+	an_resolve_flush();
+}
+
+TASK_TEST(a_system_error_is_told_and_a_limit_of_its_own_is_passing)
+{
+	outcome = EAI_SYSTEM;
+	system_error = EMFILE;
+	CHECK_EQUAL(resolve_host("host.test"), -EMFILE);
+	system_error = ETIMEDOUT;
+	CHECK_EQUAL(resolve_host("host.test"), AN_ERR_NAME_AGAIN);
+	system_error = 0;
+	CHECK_EQUAL(resolve_host("host.test"), AN_ERR_NAME_AGAIN);
+	CHECK_EQUAL(asked, 3);
+	return 0;
+}
+
+/* ---- cancelled at each step ------------------------------------------------------ */
+
+static int forget_all(void *arg)
+{
+	(void)arg;
+	an_resolve_flush();
+	return 0;
+}
+
+/* The other asker is not harmed. */
+static int it_still_resolves(void *arg)
+{
+	return resolve_host(arg);
+}
+
+CANCEL_TEST(a_cancellation_at_each_step_leaves_a_resolver_that_works, forget_all,
+	    resolve_host, it_still_resolves, "host.test")
+
 TASK_TEST(the_reserved_name_invalid_is_not_found)
 {
 	an_addresses *a;
@@ -390,6 +501,16 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup(a_query_that_all_have_left_still_fills_the_cache, fake),
 	cmocka_unit_test_setup(the_loop_does_not_wait_for_a_query_nobody_wants, fake),
 	cmocka_unit_test_setup(more_names_than_queries_wait_in_line, fake),
+	cmocka_unit_test_setup(a_query_that_no_thread_has_begun_goes_with_its_last_asker,
+			       fake),
+	cmocka_unit_test_setup(an_emptied_cache_asks_again, fake),
+	cmocka_unit_test_setup(an_answer_from_before_the_emptying_is_its_askers_alone,
+			       fake),
+	cmocka_unit_test(without_a_loop_there_is_nothing_to_empty),
+	cmocka_unit_test_setup(a_system_error_is_told_and_a_limit_of_its_own_is_passing,
+			       fake),
+	cmocka_unit_test_setup(a_cancellation_at_each_step_leaves_a_resolver_that_works,
+			       fake),
 	cmocka_unit_test_setup(the_reserved_name_invalid_is_not_found, real),
 };
 
