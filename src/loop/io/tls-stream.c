@@ -330,7 +330,8 @@ static int set_up_ssl(an_stream *s, an__tls_stream *t, const char *host)
 	if (!bio)
 		return -ENOMEM;
 	SSL_set_bio(t->ssl, bio, bio);
-	SSL_set_app_data(t->ssl, s);
+	if (SSL_set_app_data(t->ssl, s) != 1)
+		return -ENOMEM;
 	if (!t->tls->opts.server)
 		return set_up_client(s, t, host);
 	SSL_set_accept_state(t->ssl);
