@@ -1,4 +1,4 @@
-/* Byte streams: one type over TCP, UNIX sockets, pipes and TLS.
+/* Byte streams: one type over TCP, UNIX sockets, pipes, terminals and TLS.
  *
  * A stream belongs to one loop. One task may read while another writes; a second reader
  * while one is parked, and a second writer likewise, get -EBUSY: guard a shared stream
@@ -14,6 +14,9 @@
  * Errors of the write side stick to the write side, those of the read side to the read
  * side: an answer that the peer sent before it closed can still be read. A lost
  * connection (-ECONNRESET and the like) is told to both, never as an end.
+ *
+ * A terminal is a stream as well, one for each direction or one for both; that nobody has
+ * the far end of a pseudo-terminal open any more (EIO at its master) is an end.
  *
  * SIGPIPE: the first stream of a process sets it to be ignored if it still has its
  * default action (what a program installed itself is left alone); a lost peer is -EPIPE
@@ -42,9 +45,9 @@ typedef struct an_stream_opts {
 	size_t write_low;  /* bytes at which it goes on; 0: write_high / 4 */
 } an_stream_opts;
 
-/* Makes a stream of a connected socket or pipe. On success `fd` is the stream's, is
- * made non-blocking, and is closed with it; on failure it is the caller's still. Never
- * suspends.
+/* Makes a stream of a connected socket, pipe or terminal. On success `fd` is the
+ * stream's, is made non-blocking, and is closed with it; on failure it is the caller's
+ * still. Never suspends.
  * Returns 0; -ENOMEM; AN_ERR_NO_TASK outside a loop. */
 AN_API int an_stream_new(int fd, const an_stream_opts *opts, an_stream **ret);
 

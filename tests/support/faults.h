@@ -16,6 +16,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+/* libevent is to find it, too. */
+#define FAULT_TAKES_PLACE __attribute__((visibility("default")))
+
 enum { FAULT_SHORT = -1 }; /* one byte; else a code of errno */
 
 static struct {
@@ -66,7 +69,7 @@ static struct iovec fault_first_byte(const struct iovec *iov, size_t count)
 	return (struct iovec){ NULL, 0 };
 }
 
-ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
+FAULT_TAKES_PLACE ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 {
 	int fault = fault_now(fd);
 	struct iovec one = fault_first_byte(m->msg_iov, m->msg_iovlen);
@@ -77,7 +80,7 @@ ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 	return syscall(SYS_sendmsg, fd, fault ? &less : m, flags);
 }
 
-ssize_t writev(int fd, const struct iovec *iov, int count)
+FAULT_TAKES_PLACE ssize_t writev(int fd, const struct iovec *iov, int count)
 {
 	int fault = fault_now(fd);
 	struct iovec one = fault_first_byte(iov, (size_t)count);
@@ -88,7 +91,7 @@ ssize_t writev(int fd, const struct iovec *iov, int count)
 		     : syscall(SYS_writev, fd, iov, count);
 }
 
-ssize_t write(int fd, const void *data, size_t len)
+FAULT_TAKES_PLACE ssize_t write(int fd, const void *data, size_t len)
 {
 	int fault = fault_now(fd);
 
@@ -97,7 +100,7 @@ ssize_t write(int fd, const void *data, size_t len)
 	return syscall(SYS_write, fd, data, fault && len ? 1 : len);
 }
 
-ssize_t recv(int fd, void *buf, size_t cap, int flags)
+FAULT_TAKES_PLACE ssize_t recv(int fd, void *buf, size_t cap, int flags)
 {
 	int fault = fault_now(fd);
 
@@ -106,7 +109,7 @@ ssize_t recv(int fd, void *buf, size_t cap, int flags)
 	return syscall(SYS_recvfrom, fd, buf, fault && cap ? 1 : cap, flags, NULL, NULL);
 }
 
-ssize_t read(int fd, void *buf, size_t cap)
+FAULT_TAKES_PLACE ssize_t read(int fd, void *buf, size_t cap)
 {
 	int fault = fault_now(fd);
 
@@ -115,7 +118,7 @@ ssize_t read(int fd, void *buf, size_t cap)
 	return syscall(SYS_read, fd, buf, fault && cap ? 1 : cap);
 }
 
-ssize_t sendfile(int to, int from, off_t *offset, size_t len)
+FAULT_TAKES_PLACE ssize_t sendfile(int to, int from, off_t *offset, size_t len)
 {
 	int fault = fault_now(to);
 

@@ -119,6 +119,7 @@ struct an_stream {
 	bool writing, shut, finished; /* finished: the end has been sent */
 	bool referring;	   /* the output ends with what is not its own memory */
 	bool sending_file; /* nothing else may get in between */
+	bool in_handshake; /* whoever waits to read is to hear of a failed write */
 
 	an_duration shutdown_limit; /* of an_stream_shutdown(); 0: none */
 

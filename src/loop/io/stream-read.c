@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -57,6 +58,15 @@ static ssize_t end_or_loss(const an_stream *s)
 	}
 }
 
+/* What EIO of a pty's master says is that nobody has the terminal open any more: its end,
+ * told by no other sign. */
+static ssize_t hang_up_or_error(const an_stream *s)
+{
+	unsigned number;
+
+	return !s->socket && ioctl(s->fd, TIOCGPTN, &number) == 0 ? 0 : -EIO;
+}
+
 static ssize_t plain_read(an_stream *s, void *buf, size_t cap)
 {
 	ssize_t n;
@@ -67,6 +77,8 @@ static ssize_t plain_read(an_stream *s, void *buf, size_t cap)
 	s->drained = n < (ssize_t)cap;
 	if (n >= 0)
 		return n ? n : end_or_loss(s);
+	if (errno == EIO)
+		return hang_up_or_error(s);
 	return errno == EWOULDBLOCK ? -EAGAIN : -errno;
 }
 

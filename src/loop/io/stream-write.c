@@ -74,9 +74,9 @@ int an__stream_append(an_stream *s, const void *data, size_t len)
 	return 0;
 }
 
-static void wake_writer(an_stream *s, int result)
+static void wake(an__waiters *queue, int result)
 {
-	an__waiter *w = an__waiters_first(&s->writers);
+	an__waiter *w = an__waiters_first(queue);
 
 	if (w)
 		an__wake(w, result);
@@ -91,7 +91,9 @@ void an__stream_write_failed(an_stream *s, int error)
 	an__stream_note_error(s, error, NULL);
 	an__list_remove(&s->flush.node);
 	an__stream_output_drain(s, evbuffer_get_length(s->out));
-	wake_writer(s, error);
+	wake(&s->writers, error);
+	if (s->in_handshake)
+		wake(&s->readers, error);
 }
 
 /* The bufferevent: the output has fallen to the low mark, or is empty. */
@@ -102,7 +104,7 @@ void an__stream_on_written(struct bufferevent *bev, void *arg)
 	(void)bev;
 	if (!evbuffer_get_length(s->out))
 		set_state(s, AN__WRITE_READY);
-	wake_writer(s, 0);
+	wake(&s->writers, 0);
 }
 
 void an__stream_on_event(struct bufferevent *bev, short what, void *arg)

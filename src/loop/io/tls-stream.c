@@ -417,7 +417,9 @@ static int handshake(an_stream *s)
 	int r;
 
 	an_timeout_begin(&limit, s->tls->tls->opts.handshake_timeout);
+	s->in_handshake = true;
 	r = an_timeout_end(&limit, shake_hands(s));
+	s->in_handshake = false;
 	if (s->closed)
 		return AN_ERR_CLOSED;
 	if (!r)
