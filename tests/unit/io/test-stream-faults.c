@@ -262,6 +262,46 @@ TASK_TEST(over_tls_an_error_of_any_call_is_told_as_it_is)
 	return 0;
 }
 
+/* ---- files ------------------------------------------------------------------------- */
+
+/* A stream over a file, which a worker writes. Returns what its drain did. */
+static int write_a_file(unsigned nth, int what, bool *ret_hit)
+{
+	char path[] = "/tmp/asyncnet-XXXXXX";
+	int look = mkstemp(path), fd = open(path, O_WRONLY | O_CLOEXEC), r = 0;
+	an_stream *s;
+	ssize_t n;
+
+	unlink(path);
+	CHECK(look >= 0 && fd >= 0);
+	CHECK_EQUAL(an__stream_new_file(fd, NULL, &s), 0);
+	fault_arm(fd, nth, what);
+	for (int i = 0; i < 4 && r == 0; i++) {
+		r = an_stream_write(s, large + i * (LARGE / 4), LARGE / 4);
+		if (r == 0)
+			r = an_stream_drain(s);
+	}
+	*ret_hit = fault_disarm();
+	if (r < 0)
+		CHECK_EQUAL(an_stream_drain(s), r);
+	an_stream_close(s);
+	n = read(look, got, sizeof got);
+	close(look);
+	CHECK(n >= 0 && memcmp(got, large, (size_t)n) == 0);
+	CHECK(r < 0 || n == LARGE);
+	return r;
+}
+
+TASK_TEST(a_file_is_written_whole_or_the_error_is_told)
+{
+	fill_pattern(large, LARGE, 15);
+	CHECK(at_each_call(write_a_file, EINTR, true) > 4);
+	CHECK(at_each_call(write_a_file, FAULT_SHORT, true) > 4);
+	CHECK(at_each_call(write_a_file, ENOSPC, false) > 4);
+	CHECK(at_each_call(write_a_file, EIO, false) > 4);
+	return 0;
+}
+
 /* ---- SIGPIPE ----------------------------------------------------------------------- */
 
 /* Writes in every way until the loss of the peer is told; the process lives on. */
@@ -527,6 +567,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(an_error_of_any_call_ends_its_side_and_sticks),
 	cmocka_unit_test(nor_does_one_over_tls),
 	cmocka_unit_test(over_tls_an_error_of_any_call_is_told_as_it_is),
+	cmocka_unit_test(a_file_is_written_whole_or_the_error_is_told),
 	cmocka_unit_test(a_lost_peer_is_no_signal_on_any_kind_of_stream),
 	cmocka_unit_test(a_terminal_is_a_stream_and_its_hang_up_an_end),
 	cmocka_unit_test(who_waits_at_a_terminal_sees_it_hang_up),

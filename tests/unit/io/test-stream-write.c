@@ -1,5 +1,5 @@
 /* Writes by reference: in order with others, released once on whatever way they end, and
- * never a byte too early. */
+ * never a byte too early. Writes in pieces; marks; what the other side can do to them. */
 #include "config.h"
 
 #include "tests/support/libevent-memory.h"
@@ -255,6 +255,169 @@ TASK_TEST(after_a_shutdown_and_in_a_cancelled_scope_it_is_released_at_once)
 	return 0;
 }
 
+/* ---- pieces, marks, resets --------------------------------------------------------- */
+
+struct pieces {
+	an_stream *s;
+	struct iovec iov[64];
+	size_t total;
+	int result;
+	bool done;
+};
+
+/* Of all sizes: none, a few bytes, more than is gathered. */
+static void cut_into_pieces(struct pieces *p)
+{
+	p->total = 0;
+	for (size_t i = 0; i < 64; i++) {
+		size_t len = i % 9 == 8 ? 0 : i * i * i / 5;
+
+		p->iov[i] = (struct iovec){ large + p->total, len };
+		p->total += len;
+	}
+}
+
+static int write_pieces(void *arg)
+{
+	struct pieces *p = arg;
+
+	p->result = an_stream_writev(p->s, p->iov, 64);
+	p->done = true;
+	return 0;
+}
+
+TASK_TEST(pieces_arrive_in_order_also_when_it_is_cancelled_amid_them)
+{
+	for (int cancel = 0; cancel < 2; cancel++) {
+		struct pieces p = { 0 };
+		an_task *task;
+		int fd;
+
+		cut_into_pieces(&p);
+		fill_pattern(large, LARGE, 8);
+		CHECK_EQUAL(socket_pair(SOCK_STREAM, NULL, &p.s, &fd), 0);
+		CHECK_EQUAL(an_spawn(write_pieces, &p, NULL, &task), 0);
+		CHECK_EQUAL(an_sleep(AN_SECOND), 0);
+		CHECK(!p.done);
+		if (cancel)
+			an_cancel(task);
+		CHECK_EQUAL(receive(fd, p.total), 0);
+		CHECK(memcmp(received, large, p.total) == 0);
+		CHECK_EQUAL(an_join(task, NULL), 0);
+		CHECK_EQUAL(p.result, 0);
+		CHECK_EQUAL(an_stream_pending(p.s), 0);
+		an_stream_close(p.s);
+		close(fd);
+	}
+	return 0;
+}
+
+/* Behind the stream's back, so that nothing it has fits. Returns how much that was. */
+static size_t fill_kernel(const an_stream *s)
+{
+	size_t sent = 0;
+	ssize_t n;
+
+	while ((n = send(an_stream_fd(s), large, 1000, MSG_DONTWAIT)) > 0)
+		sent += (size_t)n;
+	return sent;
+}
+
+static int write_a_byte(void *arg)
+{
+	struct writer *w = arg;
+
+	w->result = an_stream_write(w->s, "x", 1);
+	w->done = true;
+	return 0;
+}
+
+TASK_TEST(the_high_water_mark_is_met_exactly)
+{
+	struct writer w = { 0 };
+	an_task *task;
+	size_t filled;
+	int fd;
+
+	CHECK_EQUAL(
+		socket_pair(SOCK_STREAM,
+			    &(an_stream_opts){ .write_high = 10000, .write_low = 5000 },
+			    &w.s, &fd),
+		0);
+	filled = fill_kernel(w.s);
+	CHECK_EQUAL(an_stream_write(w.s, large, 1), 0);
+	CHECK_EQUAL(an_sleep(1), 0); /* refused */
+	CHECK_EQUAL(an_stream_write(w.s, large + 1, 3999), 0);
+	CHECK_EQUAL(an_stream_write_ref(w.s, large + 4000, 6000, NULL, NULL), 0);
+	CHECK_EQUAL(an_stream_pending(w.s), 10000);
+	CHECK_EQUAL(an_spawn(write_a_byte, &w, NULL, &task), 0);
+	CHECK_EQUAL(an_sleep(AN_SECOND), 0);
+	CHECK(!w.done);
+	CHECK_EQUAL(an_stream_pending(w.s), 10000);
+	CHECK_EQUAL(receive(fd, filled + 10001), 0);
+	CHECK(memcmp(received + filled, large, 10000) == 0);
+	CHECK_EQUAL(received[filled + 10000], 'x');
+	CHECK_EQUAL(an_join(task, NULL), 0);
+	CHECK_EQUAL(w.result, 0);
+	an_stream_close(w.s);
+	close(fd);
+	return 0;
+}
+
+static int drain_it(void *arg)
+{
+	struct writer *w = arg;
+
+	w->result = an_stream_drain(w->s);
+	w->done = true;
+	return 0;
+}
+
+TASK_TEST(a_reset_in_mid_drain_is_told_to_the_drain_and_to_reads)
+{
+	struct writer w = { 0 };
+	an_task *task;
+	char byte;
+	int fd;
+
+	CHECK_EQUAL(tcp_pair(&w.s, &fd), 0);
+	while (an_stream_pending(w.s) == 0)
+		CHECK_EQUAL(an_stream_write_nowait(w.s, large, LARGE), 0);
+	CHECK_EQUAL(an_spawn(drain_it, &w, NULL, &task), 0);
+	CHECK_EQUAL(an_sleep(AN_SECOND), 0);
+	CHECK(!w.done);
+	reset(fd);
+	CHECK_EQUAL(an_join(task, NULL), 0);
+	CHECK_EQUAL(w.result, -ECONNRESET);
+	CHECK_EQUAL(an_stream_read(w.s, &byte, 1), -ECONNRESET);
+	an_stream_close(w.s);
+	return 0;
+}
+
+TASK_TEST(who_does_not_read_takes_nothing_in)
+{
+	an_stream *s;
+	size_t sent = 0;
+	char byte;
+	int fd;
+
+	CHECK_EQUAL(socket_pair(SOCK_STREAM, NULL, &s, &fd), 0);
+	CHECK_EQUAL(write(fd, "x", 1), 1);
+	CHECK_EQUAL(an_stream_read(s, &byte, 1), 1);
+	for (int i = 0; i < 100; i++) {
+		ssize_t n = write(fd, large, LARGE);
+
+		sent += n > 0 ? (size_t)n : 0;
+		CHECK_EQUAL(an_sleep(AN_MILLISECOND), 0);
+	}
+	/* What the kernel keeps, and not a byte of the stream's own. */
+	CHECK(sent > 0 && sent < 1 << 20);
+	CHECK_EQUAL(an_stream_peek(s, &(const char *){ NULL }), 0);
+	an_stream_close(s);
+	close(fd);
+	return 0;
+}
+
 /* ---- cancelled at each step -------------------------------------------------------- */
 
 static struct writer victim;
@@ -396,6 +559,10 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_lost_peer_releases_what_is_kept_and_what_waits),
 	cmocka_unit_test(
 		after_a_shutdown_and_in_a_cancelled_scope_it_is_released_at_once),
+	cmocka_unit_test(pieces_arrive_in_order_also_when_it_is_cancelled_amid_them),
+	cmocka_unit_test(the_high_water_mark_is_met_exactly),
+	cmocka_unit_test(a_reset_in_mid_drain_is_told_to_the_drain_and_to_reads),
+	cmocka_unit_test(who_does_not_read_takes_nothing_in),
 	cmocka_unit_test(a_cancellation_at_each_step_releases_once),
 	cmocka_unit_test(every_lack_of_memory_releases_once),
 	cmocka_unit_test(what_follows_a_reference_takes_memory_for_itself_alone),
