@@ -43,6 +43,13 @@ tests_integration_test_http_client_tls_SOURCES = \
 tests_integration_test_http_client_tls_CFLAGS = $(TEST_CFLAGS)
 tests_integration_test_http_client_tls_LDADD = $(TEST_LIBS)
 
+# One end of TLS, for tls-peers.sh.
+noinst_PROGRAMS += tests/integration/tls-peer
+tests_integration_tls_peer_SOURCES = %D%/tls-peer.c
+tests_integration_tls_peer_CFLAGS = $(AN_CFLAGS) $(DEPS_CFLAGS)
+tests_integration_tls_peer_LDADD = libasyncnet.la
+dist_check_SCRIPTS += %D%/tls-peers.sh
+
 # Programs of examples/ beside real servers and clients.
 dist_check_SCRIPTS += %D%/http-echo-curl.sh
 dist_check_SCRIPTS += %D%/downloader-nginx.sh
