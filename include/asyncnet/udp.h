@@ -65,6 +65,8 @@ AN_API int an_udp_new(int fd, an_udp **ret);
 AN_API AN_SUSPENDS int an_udp_send(an_udp *u, const void *data, size_t len);
 
 /* The same to any address. IPv4 addresses are taken on an endpoint of both families, too.
+ * A UNIX socket whose queue is full is tried again after 1 to 64 ms: when there is room
+ * the kernel tells only of one that the endpoint is connected to.
  * Returns as above; -EAFNOSUPPORT or -EINVAL for an address of another family. */
 AN_API AN_SUSPENDS int an_udp_send_to(an_udp *u, const void *data, size_t len,
 				      const an_address *to);

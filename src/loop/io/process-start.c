@@ -169,6 +169,24 @@ static int seal(const an__start *s)
 	return 0;
 }
 
+/* Of one folder of PATH; there may be another. */
+static bool is_elsewhere(int error)
+{
+	switch (error) {
+	case ENOENT:
+	case ENOTDIR:
+	case EACCES:
+	case ENAMETOOLONG:
+	case ELOOP:
+	case ENODEV:
+	case ESTALE:
+	case ETIMEDOUT:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* A program that may not be run does not hide one further down PATH, but is the reason
  * when there is none. */
 static int run_program(const an__start *s)
@@ -177,7 +195,7 @@ static int run_program(const an__start *s)
 
 	for (char *const *name = s->names; *name; name++) {
 		execve(*name, s->argv, s->envp);
-		if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
+		if (!is_elsewhere(errno))
 			return errno;
 		if (errno == EACCES || !s->names[1])
 			error = errno;

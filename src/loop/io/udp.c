@@ -7,7 +7,9 @@
  * waits, and added again by the next task that has to.
  *
  * Who is on what: each side's `waiters` are tasks that receive, or send; woken by its
- * callback and by an_udp_close().
+ * callback and by an_udp_close(). On `retrying` are those who send from a UNIX socket to
+ * one that it is not connected to, whose room the kernel does not tell of; woken by the
+ * clock and by an_udp_close().
  */
 #include "config.h"
 
@@ -40,6 +42,10 @@ static const an__wait_kind for_room = { .what = "room for a datagram" };
 /* So many datagrams in one call at most: more gain nothing. */
 #define BATCH 32
 
+/* Where the kernel does not say when there is room. */
+#define RETRY_FIRST AN_MILLISECOND
+#define RETRY_LAST (64 * AN_MILLISECOND)
+
 /* One call's datagram, or `list` of them. The memory is the caller's, who is in the call
  * or parked in it. */
 struct transfer {
@@ -71,6 +77,7 @@ struct an_udp {
 	unsigned refs; /* tasks in a call, for whom the struct outlives the close */
 	bool closed;
 	struct side receiving, sending;
+	an__waiters retrying;
 };
 
 /* ---- IPv4 on a socket of both families ------------------------------------------- */
@@ -221,6 +228,27 @@ static ssize_t wait_for_turn(struct side *side, struct transfer *t)
 	return r < 0 ? r : t->result;
 }
 
+/* Readiness would be told all the time. */
+static bool must_retry(const an_udp *u, const struct transfer *t)
+{
+	return t->to && u->family == AF_UNIX;
+}
+
+static ssize_t retry(an_udp *u, struct transfer *t)
+{
+	an_duration pause = RETRY_FIRST;
+
+	for (;; pause = pause < RETRY_LAST ? pause * 2 : RETRY_LAST) {
+		ssize_t r = an__wait_until(&t->waiter, &u->retrying, an_now() + pause,
+					   u->sending.kind);
+
+		if (r == -ETIMEDOUT)
+			r = send_one(u, t);
+		if (r != -EAGAIN)
+			return r;
+	}
+}
+
 /* After the yield the endpoint may have been closed, by a task that ran in between; what
  * was done for a parked task before is returned all the same. */
 static ssize_t perform(struct side *side, struct transfer *t)
@@ -237,7 +265,9 @@ static ssize_t perform(struct side *side, struct transfer *t)
 		return AN_ERR_CLOSED;
 	/* Those who came before have the first choice. */
 	r = an__waiters_empty(&side->waiters) ? side->attempt(side->udp, t) : -EAGAIN;
-	return r == -EAGAIN ? wait_for_turn(side, t) : r;
+	if (r != -EAGAIN)
+		return r;
+	return must_retry(side->udp, t) ? retry(side->udp, t) : wait_for_turn(side, t);
 }
 
 static ssize_t transfer(an_udp *u, struct side *side, struct transfer *t)
@@ -340,6 +370,7 @@ an_udp *an_udp_close(an_udp *u)
 	u->fd = -1;
 	an__wake_all(&u->receiving.waiters, AN_ERR_CLOSED);
 	an__wake_all(&u->sending.waiters, AN_ERR_CLOSED);
+	an__wake_all(&u->retrying, AN_ERR_CLOSED);
 	if (!u->refs)
 		free(u);
 	return NULL;

@@ -172,11 +172,18 @@ REAL_TEST(a_program_is_looked_for_in_the_childs_path_and_folder)
 {
 	static const char *const none[] = { "PATH=/no/such:/dev/null", NULL };
 	static const char *const here[] = { "PATH=/no/such:", NULL };
+	static char long_path[6000];
+	const char *const too_long[] = { long_path, NULL };
 
 	CHECK_EQUAL(try("true", &(an_process_opts){ .env_add = none }), -ENOENT);
 	CHECK_EQUAL(try("sh", &(an_process_opts){ .env_add = here, .directory = "/bin" }),
 		    0);
 	CHECK_EQUAL(try("./sh", &(an_process_opts){ .directory = "/bin" }), 0);
+	memset(long_path, 'x', 5000);
+	memcpy(long_path, "PATH=/", 6);
+	strcpy(long_path + 5000, ":/bin");
+	CHECK_EQUAL(try("sh", &(an_process_opts){ .env_add = too_long }), 0);
+	CHECK_EQUAL(try(long_path, NULL), -ENAMETOOLONG);
 	CHECK_EQUAL(
 		shell("pwd", &(an_process_opts){ .directory = "/" }, said, sizeof said),
 		0);

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static int open_pair(const char *host, an_udp **ret_a, an_udp **ret_b, an_address *ret_to)
@@ -364,6 +365,96 @@ TASK_TEST(a_sender_waits_for_room_and_nothing_is_lost)
 	CHECK_EQUAL(result, 0);
 	an_udp_close(a);
 	an_udp_close(b);
+	return 0;
+}
+
+/* Neither end is connected, as for a server that answers whoever has sent. */
+static int make_unix(an_udp **ret_server, an_udp **ret_client, an_address *ret_to)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	socklen_t length = sizeof ret_to->storage;
+	int fds[2];
+
+	for (int i = 0; i < 2; i++) {
+		fds[i] = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		CHECK(fds[i] >= 0);
+	}
+	/* Without a path: the kernel chooses a name. */
+	CHECK_EQUAL(bind(fds[1], (const struct sockaddr *)&un, sizeof(sa_family_t)), 0);
+	CHECK_EQUAL(getsockname(fds[1], (struct sockaddr *)&ret_to->storage, &length), 0);
+	ret_to->length = length;
+	CHECK_EQUAL(an_udp_new(fds[0], ret_server), 0);
+	CHECK_EQUAL(an_udp_new(fds[1], ret_client), 0);
+	return 0;
+}
+
+static an_address unix_to;
+
+static int flood_unix(void *arg)
+{
+	for (int i = 0; i < FLOOD; i++) {
+		int r = an_udp_send_to(arg, &i, sizeof i, &unix_to);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int wait_without_room(void *arg)
+{
+	an_udp *server, *client;
+	an_loop_metrics before, after;
+	an_task *t;
+
+	(void)arg;
+	CHECK_EQUAL(make_unix(&server, &client, &unix_to), 0);
+	CHECK_EQUAL(an_spawn(flood_unix, server, NULL, &t), 0);
+	an_loop_get_metrics(an_loop_current(), &before);
+	CHECK_EQUAL(an_sleep(50 * AN_MILLISECOND), 0);
+	an_loop_get_metrics(an_loop_current(), &after);
+	CHECK(!an_done(t));
+	CHECK(after.turns - before.turns < 100);
+	an_udp_close(server);
+	an_udp_close(client);
+	return an_join(t, NULL);
+}
+
+/* On the real clock, the virtual one does not wait. */
+static void the_loop_is_idle_while_there_is_no_room(void **state)
+{
+	(void)state;
+	assert_int_equal(an_run(wait_without_room, NULL, NULL), 0);
+}
+
+TASK_TEST(who_has_no_room_and_does_not_say_so_is_asked_again)
+{
+	an_udp *server, *client;
+	an_task *t;
+	int result, got;
+
+	CHECK_EQUAL(make_unix(&server, &client, &unix_to), 0);
+	CHECK_EQUAL(an_spawn(flood_unix, server, NULL, &t), 0);
+	CHECK_EQUAL(an_testing_advance(AN_HOUR), 0);
+	CHECK(!an_done(t));
+	for (int i = 0; i < FLOOD; i++) {
+		CHECK_EQUAL(an_udp_receive(client, &got, sizeof got, NULL), sizeof got);
+		CHECK_EQUAL(got, i);
+	}
+	CHECK_EQUAL(an_join(t, &result), 0);
+	CHECK_EQUAL(result, 0);
+
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQUAL(an_spawn(flood_unix, server, NULL, &t), 0);
+		CHECK_EQUAL(an_testing_settle(), 0);
+		if (i == 0)
+			an_cancel(t);
+		else
+			server = an_udp_close(server);
+		CHECK_EQUAL(an_join(t, &result), 0);
+		CHECK_EQUAL(result, i ? AN_ERR_CLOSED : -ECANCELED);
+	}
+	an_udp_close(client);
 	return 0;
 }
 
@@ -845,6 +936,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_refusal_wakes_who_is_receiving),
 	cmocka_unit_test(those_that_wait_are_served_in_order),
 	cmocka_unit_test(a_sender_waits_for_room_and_nothing_is_lost),
+	cmocka_unit_test(who_has_no_room_and_does_not_say_so_is_asked_again),
+	cmocka_unit_test(the_loop_is_idle_while_there_is_no_room),
 	cmocka_unit_test(closing_wakes_all_who_wait),
 	cmocka_unit_test(who_never_waits_lets_others_run),
 	cmocka_unit_test(a_cancelled_talk_loses_no_datagram),
