@@ -174,54 +174,84 @@ enum { FILE_SIZE = 8 * 1024 * 1024, PIECE = 64 * 1024 };
 /* await loop.sendfile(transport, file): the kernel takes the data from its own memory,
  * and the call waits while the peer is slow. As a read does, it returns how far it has
  * come, 0 at the end. */
+static int send_whole(an_stream *stream, an_file *file)
+{
+	off_t at = 0;
+	ssize_t n;
+
+	while ((n = an_stream_send_file(stream, file, at, SIZE_MAX)) > 0)
+		at += n;
+	return (int)n;
+}
+
+/* The size goes first: that the connection ends tells nobody whether the file did. */
+static int send_size_and_file(an_stream *stream, an_file *file)
+{
+	struct stat st;
+	char line[32];
+	int len, r = an_file_stat(file, &st);
+
+	if (r)
+		return r;
+	len = snprintf(line, sizeof(line), "%lld\n", (long long)st.st_size);
+	r = an_stream_write(stream, line, (size_t)len);
+	return r ? r : send_whole(stream, file);
+}
+
 static int send_large_file(void *path, an_stream *stream)
 {
 	an_file *file;
-	off_t at = 0;
-	ssize_t n;
 	int r = an_file_open(path, O_RDONLY, 0, &file);
 
 	if (r)
 		return r;
-	while ((n = an_stream_send_file(stream, file, at, SIZE_MAX)) > 0)
-		at += n;
+	r = send_size_and_file(stream, file);
 	an_file_close(file);
-	return (int)n;
+	return r;
 }
 
-/* Whatever the file's size, there is one piece of it in memory here, and what the kernel
- * keeps of a connection. */
-static int receive_pieces(an_stream *stream, char *piece)
+/* Whatever the size, there is one piece of it in memory here, and what the kernel keeps
+ * of a connection. */
+static int receive_pieces(an_stream *stream, char *piece, long long size)
 {
-	unsigned long long size = 0, sum = 0;
+	unsigned long long sum = 0;
+	long long at = 0;
 	ssize_t n;
 
-	while ((n = an_stream_read(stream, piece, PIECE)) > 0) {
+	while ((n = an_stream_read(stream, piece, PIECE)) > 0)
 		for (ssize_t i = 0; i < n; i++)
-			sum += (unsigned char)piece[i] * ((size + (size_t)i) % 7);
-		size += (size_t)n;
-	}
+			sum += (unsigned char)piece[i] * (unsigned)(at++ % 7);
 	if (n < 0)
 		return (int)n;
-	tour_say("received %llu bytes, check sum %llu", size, sum);
+	if (at != size)
+		return AN_ERR_TRUNCATED;
+	tour_say("received %lld bytes, check sum %llu", at, sum);
 	return 0;
 }
 
 /* A piece is too large for a task's stack of 64 KiB. */
-static int visit_for_the_file(const char *port)
+static int receive_file(an_stream *stream)
 {
 	char *piece = malloc(PIECE);
-	an_stream *stream;
-	int r;
+	const char *line;
+	size_t len;
+	int r = piece ? an_stream_read_line(stream, &line, &len) : -ENOMEM;
 
-	if (!piece)
-		return -ENOMEM;
-	r = an_connect("127.0.0.1", port, NULL, &stream);
-	if (!r) {
-		r = receive_pieces(stream, piece);
-		an_stream_close(stream);
-	}
+	if (!r)
+		r = receive_pieces(stream, piece, strtoll(line, NULL, 10));
 	free(piece);
+	return r;
+}
+
+static int visit_for_the_file(const char *port)
+{
+	an_stream *stream;
+	int r = an_connect("127.0.0.1", port, NULL, &stream);
+
+	if (r)
+		return r;
+	r = receive_file(stream);
+	an_stream_close(stream);
 	return r;
 }
 
