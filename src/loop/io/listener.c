@@ -93,14 +93,19 @@ static bool is_shortage(int r)
 	return r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM;
 }
 
+/* So many bad ones in a row are not the connections' fault (a filter of system calls says
+ * EPERM to all): a shortage, which does not take up the loop. */
 static int accept_one(const an_listener *l)
 {
-	int fd;
+	for (int i = 0; i < BURST; i++) {
+		int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-	do
-		fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	while (fd < 0 && concerns_the_connection(errno));
-	return fd < 0 ? -errno : fd;
+		if (fd >= 0)
+			return fd;
+		if (!concerns_the_connection(errno))
+			return -errno;
+	}
+	return -ENOBUFS;
 }
 
 static void on_readable(evutil_socket_t fd, short events, void *arg)

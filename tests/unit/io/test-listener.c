@@ -12,7 +12,26 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+
+/* The library's accept4(): errors that cannot be caused. */
+static int accept_errors[4]; /* ended by a 0; the last one is kept if `for_ever` */
+static bool for_ever;
+static unsigned accept_calls;
+
+int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+	accept_calls++;
+	if (accept_errors[0]) {
+		errno = accept_errors[0];
+		if (!for_ever)
+			memmove(accept_errors, accept_errors + 1,
+				sizeof accept_errors - sizeof accept_errors[0]);
+		return -1;
+	}
+	return (int)syscall(SYS_accept4, fd, address, length, flags);
+}
 
 /* A plain client: blocking, done by the kernel before connect() returns. */
 static int client_to(unsigned port)
@@ -577,6 +596,194 @@ TASK_TEST(a_close_between_two_of_many_connections_is_seen)
 	return 0;
 }
 
+/* ---- errors of accept() ---------------------------------------------------------- */
+
+/* With one connection in the queue; returns how long it took. */
+static int accept_after(int error, an_duration *ret_took)
+{
+	an_duration before = an_now();
+	int fd = client_to(an_listener_port(listener));
+
+	CHECK(fd >= 0);
+	accept_errors[0] = error;
+	served = 0;
+	CHECK_EQUAL(accept_one_task(NULL), 0);
+	CHECK_EQUAL(accept_errors[0], 0);
+	*ret_took = an_now() - before;
+	close(fd);
+	return 0;
+}
+
+TASK_TEST(what_ails_one_connection_or_passes_is_not_told)
+{
+	static const struct {
+		int error;
+		an_duration takes;
+	} cases[] = {
+		{ EINTR, 0 },
+		{ ECONNABORTED, 0 },
+		{ EPROTO, 0 },
+		{ ENETDOWN, 0 },
+		{ EHOSTUNREACH, 0 },
+		{ EPERM, 0 },
+		{ EMFILE, 100 * AN_MILLISECOND },
+		{ ENFILE, 100 * AN_MILLISECOND },
+		{ ENOBUFS, 100 * AN_MILLISECOND },
+		{ ENOMEM, 100 * AN_MILLISECOND },
+	};
+	an_duration took;
+
+	CHECK_EQUAL(an_listen("127.0.0.1", "0", NULL, &listener), 0);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		CHECK_EQUAL(accept_after(cases[i].error, &took), 0);
+		CHECK_EQUAL(took, cases[i].takes);
+	}
+	listener = an_listener_close(listener);
+	return 0;
+}
+
+TASK_TEST(other_errors_of_accepting_are_told)
+{
+	an_stream *s;
+
+	CHECK_EQUAL(an_listen("127.0.0.1", "0", NULL, &listener), 0);
+	accept_errors[0] = EINVAL;
+	CHECK_EQUAL(an_accept(listener, &s), -EINVAL);
+	listener = an_listener_close(listener);
+	return 0;
+}
+
+/* As a filter of system calls would. */
+TASK_TEST(an_error_that_stays_takes_up_no_time)
+{
+	an_task *t;
+	int fd, result;
+
+	CHECK_EQUAL(an_listen("127.0.0.1", "0", NULL, &listener), 0);
+	CHECK_EQUAL(an_spawn(accept_one_task, NULL, NULL, &t), 0);
+	CHECK_EQUAL(an_yield(), 0);
+	fd = client_to(an_listener_port(listener));
+	CHECK(fd >= 0);
+	accept_errors[0] = EPERM;
+	for_ever = true;
+	accept_calls = 0;
+	CHECK_EQUAL(an_sleep(AN_SECOND), 0);
+	CHECK(!an_done(t));
+	CHECK(accept_calls <= 64 * 11);
+	accept_errors[0] = 0;
+	for_ever = false;
+	CHECK_EQUAL(an_join(t, &result), 0);
+	CHECK_EQUAL(result, 0);
+	close(fd);
+	listener = an_listener_close(listener);
+	return 0;
+}
+
+TASK_TEST(without_descriptors_nothing_is_listened_on)
+{
+	struct rlimit old;
+	an_listener *l = NULL;
+	int last = dup(0), r[2];
+
+	CHECK(last >= 0);
+	CHECK_EQUAL(use_up_descriptors(last, &old), 0);
+	r[0] = an_listen("127.0.0.1", "0", NULL, &l);
+	r[1] = an_listen_unix("@asyncnet-none", NULL, &l);
+	CHECK_EQUAL(setrlimit(RLIMIT_NOFILE, &old), 0);
+	close(last);
+	CHECK_EQUAL(r[0], -EMFILE);
+	CHECK_EQUAL(r[1], -EMFILE);
+	CHECK(!l);
+	return 0;
+}
+
+/* ---- options --------------------------------------------------------------------- */
+
+/* What getsockopt() tells of a listening socket: tcpi_sacked is the backlog. */
+TASK_TEST(the_backlog_is_the_options)
+{
+	an_listen_opts three = { .backlog = 3 };
+	struct tcp_info info;
+	socklen_t size = sizeof info;
+	an_listener *l;
+	int next = dup(0);
+
+	close(next); /* so it is the listener's */
+	CHECK_EQUAL(an_listen("127.0.0.1", "0", &three, &l), 0);
+	CHECK_EQUAL(getsockopt(next, IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+	CHECK_EQUAL(info.tcpi_sacked, 3);
+	an_listener_close(l);
+	return 0;
+}
+
+TASK_TEST(ipv6_alone_leaves_ipv4_to_others)
+{
+	an_listen_opts only = { .ipv6_only = true };
+	an_listener *six, *four;
+	char port[8], text[80];
+
+	if (an_listen("", "0", &only, &six) == -EAFNOSUPPORT)
+		return 0; /* no IPv6 here */
+	snprintf(port, sizeof port, "%u", an_listener_port(six));
+	CHECK_EQUAL(an_listener_address(six, text, sizeof text), 0);
+	CHECK(!strncmp(text, "[::]:", 5));
+	CHECK_EQUAL(client_to(an_listener_port(six)), -ECONNREFUSED);
+	CHECK_EQUAL(an_listen("0.0.0.0", port, NULL, &four), 0);
+	an_listener_close(four);
+	an_listener_close(six);
+	return 0;
+}
+
+/* ---- cancelled at each step ------------------------------------------------------ */
+
+static unsigned listeners_port;
+static int clients[3];
+
+static int dial_thrice(void *arg)
+{
+	int r = an_yield();
+
+	(void)arg;
+	for (int i = 0; r == 0 && i < 3; i++) {
+		clients[i] = client_to(listeners_port);
+		r = an_yield();
+	}
+	return 0;
+}
+
+static int listen_first(void *arg)
+{
+	(void)arg;
+	served = 0;
+	for (int i = 0; i < 3; i++)
+		clients[i] = -1;
+	CHECK_EQUAL(an_listen("127.0.0.1", "0", NULL, &listener), 0);
+	listeners_port = an_listener_port(listener);
+	return an_spawn(dial_thrice, NULL, NULL, NULL);
+}
+
+static int accept_three(void *arg)
+{
+	int r = 0;
+
+	while (r == 0 && served < 3)
+		r = accept_one_task(arg);
+	return r;
+}
+
+/* None is lost: those that the victim did not take are there for others. */
+static int accept_what_is_left(void *arg)
+{
+	CHECK_EQUAL(accept_three(arg), 0);
+	for (int i = 0; i < 3; i++)
+		close(clients[i]);
+	listener = an_listener_close(listener);
+	return 0;
+}
+
+CANCEL_TEST(accepting_cancelled_at_each_step_loses_no_connection, listen_first,
+	    accept_three, accept_what_is_left, NULL)
+
 /* ---- UNIX sockets ---------------------------------------------------------------- */
 
 static char folder[] = "/tmp/asyncnet-listener-XXXXXX";
@@ -727,6 +934,13 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_close_when_the_stall_is_over_is_seen),
 	cmocka_unit_test(a_close_in_the_turn_of_a_shortage_is_seen),
 	cmocka_unit_test(a_close_between_two_of_many_connections_is_seen),
+	cmocka_unit_test(what_ails_one_connection_or_passes_is_not_told),
+	cmocka_unit_test(other_errors_of_accepting_are_told),
+	cmocka_unit_test(an_error_that_stays_takes_up_no_time),
+	cmocka_unit_test(without_descriptors_nothing_is_listened_on),
+	cmocka_unit_test(the_backlog_is_the_options),
+	cmocka_unit_test(ipv6_alone_leaves_ipv4_to_others),
+	cmocka_unit_test(accepting_cancelled_at_each_step_loses_no_connection),
 	cmocka_unit_test(a_unix_socket_has_its_mode_and_goes_with_its_listener),
 	cmocka_unit_test(a_stale_unix_socket_is_replaced_a_live_one_is_not),
 	cmocka_unit_test(what_is_no_socket_is_not_removed),

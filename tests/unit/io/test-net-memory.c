@@ -83,12 +83,91 @@ static int resolve_new_name(void *arg)
 	return r;
 }
 
+static int parse_address(void *arg)
+{
+	an_address a;
+
+	return an_address_parse(arg, "80", &a);
+}
+
+static int connect_by_name(void *arg)
+{
+	static int serial;
+	an_listener *l = arg;
+	an_stream *s, *t;
+	char name[32], port[8];
+	int r;
+
+	snprintf(name, sizeof name, "c%d.test", serial++);
+	snprintf(port, sizeof port, "%u", an_listener_port(l));
+	r = an_connect(name, port, &(an_connect_opts){ .bind_host = "127.0.0.1" }, &s);
+	if (r == 0)
+		an_stream_close(s);
+	/* One that the client gave up afterwards is in the queue. */
+	if (r == 0 && an_accept(l, &t) == 0)
+		an_stream_close(t);
+	return r;
+}
+
 TASK_TEST(names)
 {
+	an_listener *l;
+
 	an__dns_getaddrinfo = fake_getaddrinfo;
 	CHECK_EQUAL(fail_each(resolve_digits, "127.0.0.1"), 0);
 	CHECK_EQUAL(fail_each(resolve_digits, "localhost"), 0);
+	CHECK_EQUAL(fail_each(parse_address, "localhost"), 0);
+	CHECK_EQUAL(fail_each(parse_address, "::1"), 0);
+	CHECK_EQUAL(an_listen("127.0.0.1", "0", NULL, &l), 0);
+	CHECK_EQUAL(fail_each(connect_by_name, l), 0);
+	an_listener_close(l);
 	return fail_each(resolve_new_name, NULL);
+}
+
+/* The whole answer takes longer than those of the families. */
+static int slow_getaddrinfo(const char *host, const char *service,
+			    const struct addrinfo *hints, struct addrinfo **ret)
+{
+	if (hints->ai_family == AF_UNSPEC)
+		usleep(20000);
+	return fake_getaddrinfo(host, service, hints, ret);
+}
+
+static int connect_early(void *arg)
+{
+	static int serial;
+	an_connect_opts opts = { .attempt_delay = AN_MILLISECOND };
+	an_stream *s;
+	char name[32];
+	int r;
+
+	snprintf(name, sizeof name, "e%d.test", serial++);
+	r = an_connect(name, arg, &opts, &s);
+	if (r == 0)
+		an_stream_close(s);
+	return r;
+}
+
+static int early_answers_task(void *arg)
+{
+	an_listener *l;
+	char port[8];
+	int r;
+
+	(void)arg;
+	CHECK_EQUAL(an_listen("127.0.0.1", "0", NULL, &l), 0);
+	snprintf(port, sizeof port, "%u", an_listener_port(l));
+	r = fail_each(connect_early, port);
+	an_listener_close(l);
+	return r;
+}
+
+/* On the real clock: the virtual one stands still while a name is asked for. */
+static void early_answers(void **state)
+{
+	(void)state;
+	an__dns_getaddrinfo = slow_getaddrinfo;
+	assert_int_equal(an_run(early_answers_task, NULL, NULL), 0);
 }
 
 static int listen_any(void *arg)
@@ -111,6 +190,39 @@ static int listen_path(void *arg)
 	return r;
 }
 
+/* On failure it is the caller's still. */
+static int take_over(void *arg)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), r;
+	an_listener *l;
+
+	(void)arg;
+	CHECK(fd >= 0);
+	CHECK_EQUAL(listen(fd, 1), 0);
+	r = an_listen_fd(fd, NULL, &l);
+	if (r == 0)
+		an_listener_close(l);
+	else
+		CHECK_EQUAL(close(fd), 0);
+	return r;
+}
+
+/* A UNIX socket's both sides. */
+static int connect_to_path(void *arg)
+{
+	an_listener *l;
+	an_stream *s;
+	int r = an_listen_unix(arg, NULL, &l);
+
+	if (r < 0)
+		return r;
+	r = an_connect_unix(arg, NULL, &s);
+	if (r == 0)
+		an_stream_close(s);
+	an_listener_close(l);
+	return r;
+}
+
 TASK_TEST(listeners)
 {
 	char name[64];
@@ -119,6 +231,8 @@ TASK_TEST(listeners)
 	CHECK_EQUAL(fail_each(listen_any, NULL), 0);
 	CHECK_EQUAL(fail_each(listen_any, "127.0.0.1"), 0);
 	CHECK_EQUAL(fail_each(listen_path, name), 0);
+	CHECK_EQUAL(fail_each(take_over, NULL), 0);
+	CHECK_EQUAL(fail_each(connect_to_path, name), 0);
 	CHECK(access(name, F_OK) < 0);
 	return 0;
 }
@@ -214,9 +328,10 @@ TASK_TEST(files)
 }
 
 static const struct CMUnitTest tests[] = {
-	cmocka_unit_test(names),       cmocka_unit_test(listeners),
-	cmocka_unit_test(connections), cmocka_unit_test(offloaded_calls),
-	cmocka_unit_test(signals),     cmocka_unit_test(files),
+	cmocka_unit_test(names),	   cmocka_unit_test(early_answers),
+	cmocka_unit_test(listeners),	   cmocka_unit_test(connections),
+	cmocka_unit_test(offloaded_calls), cmocka_unit_test(signals),
+	cmocka_unit_test(files),
 };
 
 TEST_MAIN_WITH("net-memory", tests, count_libevent, NULL)
