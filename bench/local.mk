@@ -11,6 +11,7 @@ bench_binaries = \
 	bench/limits/read4k \
 	bench/limits/scope \
 	bench/limits/send \
+	bench/limits/send_file \
 	bench/limits/sleep \
 	bench/limits/spawn_join \
 	bench/limits/timer \
@@ -25,6 +26,7 @@ bench_binaries = \
 	bench/ours/read4k \
 	bench/ours/scope \
 	bench/ours/send \
+	bench/ours/send_file \
 	bench/ours/sleep \
 	bench/ours/spawn_join \
 	bench/ours/timer \
@@ -79,6 +81,8 @@ bench_limits_read4k_SOURCES = bench/limits/read4k.c bench/measure.h
 bench_limits_scope_SOURCES = bench/limits/scope.c bench/measure.h
 bench_limits_send_SOURCES = \
 	bench/limits/send.c bench/limits/connect.h bench/measure.h
+bench_limits_send_file_SOURCES = \
+	bench/limits/send_file.c bench/limits/connect.h bench/measure.h
 bench_limits_sleep_SOURCES = \
 	bench/limits/sleep.c bench/limits/fiber.h bench/measure.h
 bench_limits_spawn_join_SOURCES = \
@@ -106,6 +110,8 @@ bench_ours_scope_SOURCES = bench/ours/scope.c bench/measure.h
 bench_ours_scope_LDADD = libasyncnet.la
 bench_ours_send_SOURCES = bench/ours/send.c bench/measure.h
 bench_ours_send_LDADD = libasyncnet.la
+bench_ours_send_file_SOURCES = bench/ours/send_file.c bench/measure.h
+bench_ours_send_file_LDADD = libasyncnet.la
 bench_ours_sleep_SOURCES = bench/ours/sleep.c bench/measure.h
 bench_ours_sleep_LDADD = libasyncnet.la
 bench_ours_spawn_join_SOURCES = bench/ours/spawn_join.c bench/measure.h

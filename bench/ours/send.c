@@ -1,19 +1,24 @@
-/* io.send: an_stream_write() of 256 KiB, 1 GiB in all. Usage: send PORT */
+/* io.send: an_stream_write() of 256 KiB, 1 GiB in all; io.send_ref: the same by
+ * an_stream_write_ref(). Usage: send copy|ref PORT */
 #include "bench/measure.h"
 
 #include <asyncnet/asyncnet.h>
+#include <string.h>
 
 #define TOTAL (1L << 30)
 #define SLICE (32 << 20)
 
 static char buffer[256 * 1024];
+static bool by_reference;
 
 static int send_all(an_stream *s, struct measure *measure)
 {
 	long in_slice = 0;
 
 	for (long sent = 0; sent < TOTAL; sent += (long)sizeof buffer) {
-		int r = an_stream_write(s, buffer, sizeof buffer);
+		int r = by_reference ? an_stream_write_ref(s, buffer, sizeof buffer, NULL,
+							   NULL)
+				     : an_stream_write(s, buffer, sizeof buffer);
 
 		if (r < 0)
 			return r;
@@ -42,5 +47,8 @@ static int bench(void *arg)
 
 int main(int argc, char **argv)
 {
-	return argc < 2 || an_run(bench, argv[1], NULL) ? 1 : 0;
+	if (argc < 3)
+		return 2;
+	by_reference = strcmp(argv[1], "ref") == 0;
+	return an_run(bench, argv[2], NULL) ? 1 : 0;
 }

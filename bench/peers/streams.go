@@ -1,5 +1,5 @@
 // The gauges of streams in Go: net.Conn, crypto/tls; one thread runs goroutines. An idle
-// connection has a goroutine that reads. Usage: streams GAUGE PORT
+// connection has a goroutine that reads. Usage: streams GAUGE PORT [FILE]
 package main
 
 import (
@@ -69,6 +69,23 @@ func send() {
 			m.slice(float64(inSlice) / 1024)
 			inSlice = 0
 		}
+	}
+	c.Close()
+	m.end()
+}
+
+// io.Copy() to a TCP connection is sendfile().
+func sendFile() {
+	c := dial(false)
+	f, err := os.Open(os.Args[3])
+	check(err)
+	m := begin()
+	for i := 0; i < total/slice; i++ {
+		_, err = f.Seek(0, io.SeekStart)
+		check(err)
+		n, err := io.Copy(c, f)
+		check(err)
+		m.slice(float64(n) / 1024)
 	}
 	c.Close()
 	m.end()
@@ -160,6 +177,8 @@ func main() {
 	switch os.Args[1] {
 	case "send":
 		send()
+	case "send_file":
+		sendFile()
 	case "download", "download_tls":
 		download(secure)
 	case "pingpong32":

@@ -1,5 +1,5 @@
 /* The gauges of streams on bufferevents. What is read is drained, not copied out. An idle
- * connection has EV_READ enabled. Usage: streams_libevent GAUGE PORT */
+ * connection has EV_READ enabled. Usage: streams_libevent GAUGE PORT [FILE] */
 #include "bench/limits/connect.h"
 #include "bench/measure.h"
 
@@ -7,6 +7,7 @@
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <string.h>
@@ -21,7 +22,7 @@
 
 static struct event_base *base;
 static struct measure measure;
-static const char *port;
+static const char *port, *file_name;
 static SSL_CTX *tls;
 static char block[PIECE];
 static long moved, in_slice;
@@ -82,6 +83,42 @@ static void send_more(struct bufferevent *bev, void *arg)
 static void run_send(void)
 {
 	send_more(open_one(NULL, send_more), NULL);
+}
+
+static void refer_more(struct bufferevent *bev, void *arg)
+{
+	(void)arg;
+	if (moved >= TOTAL)
+		finish();
+	moved += PIECE;
+	count_bytes(PIECE);
+	evbuffer_add_reference(bufferevent_get_output(bev), block, PIECE, NULL, NULL);
+}
+
+static void run_send_ref(void)
+{
+	refer_more(open_one(NULL, refer_more), NULL);
+}
+
+/* libevent uses sendfile() when the output holds nothing else. */
+static void send_file_again(struct bufferevent *bev, void *arg)
+{
+	static struct evbuffer_file_segment *file;
+
+	(void)arg;
+	if (!file)
+		file = evbuffer_file_segment_new(open(file_name, O_RDONLY), 0, SLICE, 0);
+	else
+		count_bytes(SLICE);
+	if (moved >= TOTAL)
+		finish();
+	moved += SLICE;
+	evbuffer_add_file_segment(bufferevent_get_output(bev), file, 0, SLICE);
+}
+
+static void run_send_file(void)
+{
+	send_file_again(open_one(NULL, send_file_again), NULL);
 }
 
 /* ---- download ------------------------------------------------------------------- */
@@ -168,6 +205,8 @@ int main(int argc, char **argv)
 		void (*run)(void);
 	} gauges[] = {
 		{ "send", false, run_send },
+		{ "send_ref", false, run_send_ref },
+		{ "send_file", false, run_send_file },
 		{ "download", false, run_download },
 		{ "download_tls", true, run_download },
 		{ "pingpong32", false, run_pingpong },
@@ -179,6 +218,7 @@ int main(int argc, char **argv)
 		return 2;
 	base = event_base_new();
 	port = argv[2];
+	file_name = argv[3];
 	measure_begin(&measure);
 	for (size_t i = 0; i < sizeof gauges / sizeof *gauges; i++) {
 		if (strcmp(gauges[i].name, argv[1]))

@@ -1,5 +1,5 @@
 """The gauges of streams with asyncio's streams; with "uvloop" as well, on uvloop. Usage:
-streams_python.py [uvloop] GAUGE PORT
+streams_python.py [uvloop] GAUGE PORT [FILE]
 
 A quarter of the 1 GiB is sent, and downloads end after as much; the figures are for one KiB.
 """
@@ -12,7 +12,8 @@ import sys
 from measure import Measure
 
 TOTAL, SLICE, PIECE = 256 << 20, 32 << 20, 256 * 1024
-PORT = sys.argv[-1]
+ARGUMENTS = sys.argv[2:] if sys.argv[1] == "uvloop" else sys.argv[1:]
+GAUGE, PORT = ARGUMENTS[:2]
 
 
 def context():
@@ -35,6 +36,18 @@ async def send():
             writer.write(piece)
             await writer.drain()
         measure.slice(SLICE / 1024)
+    writer.transport.abort()
+    measure.end()
+
+
+async def send_file():
+    _, writer = await connect()
+    loop = asyncio.get_running_loop()
+    with open(ARGUMENTS[2], "rb") as f:
+        measure = Measure()
+        for _ in range(TOTAL // SLICE):
+            await loop.sendfile(writer.transport, f)
+            measure.slice(SLICE / 1024)
     writer.transport.abort()
     measure.end()
 
@@ -87,6 +100,7 @@ async def idle(tls, count):
 
 GAUGES = {
     "send": send,
+    "send_file": send_file,
     "download": lambda: download(None),
     "download_tls": lambda: download(context()),
     "pingpong32": pingpong,
@@ -98,4 +112,4 @@ if sys.argv[1] == "uvloop":
     import uvloop
 
     uvloop.install()
-asyncio.run(GAUGES[sys.argv[-2]]())
+asyncio.run(GAUGES[GAUGE]())
