@@ -26,6 +26,7 @@ static struct {
 	unsigned nth; /* call from now on; 0: none */
 	int what;
 	unsigned calls, sendfiles; /* seen on fd */
+	unsigned cold; /* of the sendfiles: what the page cache did not have */
 	bool hit;
 } faults = { .fd = -1 };
 
@@ -35,7 +36,7 @@ static inline void fault_arm(int fd, unsigned nth, int what)
 	faults.fd = fd;
 	faults.nth = nth;
 	faults.what = what;
-	faults.calls = faults.sendfiles = 0;
+	faults.calls = faults.sendfiles = faults.cold = 0;
 	faults.hit = false;
 }
 
@@ -122,8 +123,14 @@ FAULT_TAKES_PLACE ssize_t sendfile(int to, int from, off_t *offset, size_t len)
 {
 	int fault = fault_now(to);
 
-	if (to == faults.fd)
+	if (to == faults.fd) {
+		char byte;
+		struct iovec iov = { &byte, 1 };
+
 		faults.sendfiles++;
+		faults.cold += preadv2(from, &iov, 1, *offset, RWF_NOWAIT) < 0 &&
+			       errno == EAGAIN;
+	}
 	if (fault > 0)
 		return fault_error(fault);
 	return syscall(SYS_sendfile, to, from, offset, fault && len ? 1 : len);

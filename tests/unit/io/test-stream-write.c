@@ -364,6 +364,34 @@ TASK_TEST(the_high_water_mark_is_met_exactly)
 	return 0;
 }
 
+TASK_TEST(the_high_water_mark_of_a_reference_is_met_exactly)
+{
+	for (size_t more = 0; more < 2; more++) {
+		struct writer w = { .len = 6000 };
+		an_task *task;
+		size_t filled;
+		int fd;
+
+		CHECK_EQUAL(socket_pair(SOCK_STREAM,
+					&(an_stream_opts){ .write_high = 10000 }, &w.s,
+					&fd),
+			    0);
+		filled = fill_kernel(w.s);
+		CHECK_EQUAL(an_stream_write(w.s, large, 4000 + more), 0);
+		CHECK_EQUAL(an_sleep(1), 0); /* refused */
+		CHECK_EQUAL(an_spawn(write_by_reference, &w, NULL, &task), 0);
+		CHECK_EQUAL(an_sleep(AN_SECOND), 0);
+		CHECK_EQUAL(w.done, !more);
+		CHECK_EQUAL(receive(fd, filled + 10000 + more), 0);
+		CHECK_EQUAL(an_join(task, NULL), 0);
+		CHECK_EQUAL(w.result, 0);
+		CHECK_EQUAL(w.released, 1);
+		an_stream_close(w.s);
+		close(fd);
+	}
+	return 0;
+}
+
 static int drain_it(void *arg)
 {
 	struct writer *w = arg;
@@ -561,6 +589,7 @@ static const struct CMUnitTest tests[] = {
 		after_a_shutdown_and_in_a_cancelled_scope_it_is_released_at_once),
 	cmocka_unit_test(pieces_arrive_in_order_also_when_it_is_cancelled_amid_them),
 	cmocka_unit_test(the_high_water_mark_is_met_exactly),
+	cmocka_unit_test(the_high_water_mark_of_a_reference_is_met_exactly),
 	cmocka_unit_test(a_reset_in_mid_drain_is_told_to_the_drain_and_to_reads),
 	cmocka_unit_test(who_does_not_read_takes_nothing_in),
 	cmocka_unit_test(a_cancellation_at_each_step_releases_once),
