@@ -514,6 +514,103 @@ static void a_file_is_cancelled_at_each_step(void **state)
 	close(scratch_fd);
 }
 
+/* ---- a pipe cancelled at each step ------------------------------------------------- */
+
+enum { PIECE = 50000 };
+
+/* Both ends of one pipe; what is taken at one comes out at the other. */
+static struct {
+	an_stream *reader, *writer;
+	size_t taken, got;
+} ends;
+
+static int read_it_all(void *arg)
+{
+	char buf[4096];
+	ssize_t n;
+
+	(void)arg;
+	while ((n = an_stream_read(ends.reader, buf, sizeof buf)) > 0) {
+		ends.got += (size_t)n;
+		CHECK_EQUAL(an_yield(), 0);
+	}
+	ends.reader = an_stream_close(ends.reader);
+	return (int)n;
+}
+
+static int make_ends(void *arg)
+{
+	(void)arg;
+	ends.taken = ends.got = 0;
+	CHECK_EQUAL(an_pipe(NULL, &ends.reader, &ends.writer), 0);
+	return an_spawn(read_it_all, NULL, NULL, NULL);
+}
+
+static int write_pieces(void *arg)
+{
+	(void)arg;
+	while (ends.taken < 4 * PIECE) {
+		int r = an_stream_write(ends.writer, data, PIECE);
+
+		if (r < 0)
+			return r;
+		ends.taken += PIECE;
+	}
+	return an_stream_drain(ends.writer);
+}
+
+static int all_that_was_taken_came(void *arg)
+{
+	(void)arg;
+	CHECK_EQUAL(an_stream_drain(ends.writer), 0);
+	an_stream_close(ends.writer);
+	CHECK_EQUAL(an_testing_settle(), 0);
+	CHECK(!ends.reader);
+	CHECK_EQUAL(ends.got, ends.taken);
+	return 0;
+}
+
+CANCEL_TEST(a_cancelled_write_to_a_pipe_is_whole_or_nothing, make_ends, write_pieces,
+	    all_that_was_taken_came, NULL)
+
+static int read_pieces(void *arg)
+{
+	char buf[3000];
+	ssize_t n;
+
+	(void)arg;
+	while ((n = an_stream_read(ends.reader, buf, sizeof buf)) > 0)
+		ends.got += (size_t)n;
+	return (int)n;
+}
+
+static int write_and_end(void *arg)
+{
+	int r = write_pieces(arg);
+
+	ends.writer = an_stream_close(ends.writer);
+	return r;
+}
+
+static int make_ends_and_write(void *arg)
+{
+	(void)arg;
+	ends.taken = ends.got = 0;
+	CHECK_EQUAL(an_pipe(NULL, &ends.reader, &ends.writer), 0);
+	return an_spawn(write_and_end, NULL, NULL, NULL);
+}
+
+static int the_rest_is_there(void *arg)
+{
+	CHECK_EQUAL(read_pieces(arg), 0);
+	CHECK_EQUAL(ends.got, 4 * PIECE);
+	an_stream_close(ends.reader);
+	return 0;
+}
+
+CANCEL_TEST(a_cancelled_read_of_a_pipe_loses_nothing, make_ends_and_write, read_pieces,
+	    the_rest_is_there, NULL)
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_pipe_carries_bytes_and_its_end),
 	cmocka_unit_test(a_pipe_without_a_reader_is_an_error_and_no_signal),
@@ -534,6 +631,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(without_a_loop_nothing_is_made),
 	cmocka_unit_test(each_allocation_fails_once),
 	cmocka_unit_test(a_file_is_cancelled_at_each_step),
+	cmocka_unit_test(a_cancelled_write_to_a_pipe_is_whole_or_nothing),
+	cmocka_unit_test(a_cancelled_read_of_a_pipe_loses_nothing),
 };
 
 TEST_MAIN_WITH("pipe", tests, count_libevent, NULL)

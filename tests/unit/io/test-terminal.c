@@ -188,6 +188,31 @@ REAL_TEST(each_allocation_fails_once)
 	return r;
 }
 
+/* A limit that leaves room for 0, 1, 2 ... more. */
+REAL_TEST(without_descriptors_nothing_is_started_nor_left)
+{
+	size_t before;
+	struct rlimit old, low;
+	int first, r = -EMFILE;
+
+	CHECK_EQUAL(use_a_terminal(NULL), 0);
+	before = open_descriptors();
+	first = dup(STDERR_FILENO);
+	close(first);
+	CHECK_EQUAL(getrlimit(RLIMIT_NOFILE, &old), 0);
+	for (int more = 0; r == -EMFILE; more++) {
+		CHECK(more < 20);
+		low = old;
+		low.rlim_cur = (rlim_t)(first + more);
+		CHECK_EQUAL(setrlimit(RLIMIT_NOFILE, &low), 0);
+		r = use_a_terminal(NULL);
+		CHECK_EQUAL(setrlimit(RLIMIT_NOFILE, &old), 0);
+		CHECK_EQUAL(open_descriptors(), before);
+		CHECK(!has_children());
+	}
+	return r;
+}
+
 static void it_is_cancelled_at_each_step(void **state)
 {
 	an_testing_scenario s = { NULL, use_a_terminal, NULL, NULL };
@@ -214,6 +239,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_child_is_hung_up_on),
 	cmocka_unit_test(what_cannot_be_is_refused),
 	cmocka_unit_test(each_allocation_fails_once),
+	cmocka_unit_test(without_descriptors_nothing_is_started_nor_left),
 	cmocka_unit_test(it_is_cancelled_at_each_step),
 };
 
