@@ -4,11 +4,11 @@
  *	tls-peer connect HOST PORT OPTION=VALUE...
  *
  * Options are those of an_tls_opts: cert, more (one further certificate), ca, crl, pin,
- * request and require (a client certificate), no_verify, min (12 or 13). The server answers
- * each request with a line of what it knows of the connection, reads its files again at
- * SIGHUP ("reloaded" or the reason, on stdout), and ends at SIGTERM. The client prints
- * what it knows, sends a request and prints the answer; on failure the error's text goes to
- * stderr, and the exit code is 1.
+ * request and require (a client certificate), no_verify, min (12 or 13). The server
+ * answers each request with a line of what it knows of the connection, reads its files
+ * again at SIGHUP ("reloaded" or the reason, on stdout), and ends at SIGTERM. The client
+ * prints what it knows, sends a request and prints the answer; on failure the error's
+ * text goes to stderr, and the exit code is 1.
  */
 #include <asyncnet/asyncnet.h>
 

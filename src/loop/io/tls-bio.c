@@ -122,8 +122,9 @@ static bool refill(an_stream *s, BIO *bio)
 			     : -ENOMEM;
 	}
 	if (n > 0) {
-		if (!t->first)
+		if (!t->heard)
 			t->first = (unsigned char)t->chunk->data[0];
+		t->heard = true;
 		t->chunk_begin = 0;
 		t->chunk_end = (size_t)n;
 		return true;

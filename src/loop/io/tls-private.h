@@ -83,13 +83,14 @@ typedef struct an__tls_stream {
 	int verdict;  /* on the peer's certificate: 0, or the code of its fault */
 	bool up;      /* the handshake is done, and nothing fatal has happened since */
 	bool reading; /* in SSL_read: what OpenSSL writes now, the peer made it say */
-	unsigned char first; /* byte that the peer said: 0 until then */
-	unsigned port;	     /* the peer's; 0: it has none */
-	unsigned refills;    /* in this call of OpenSSL */
-	size_t answers;	     /* bytes written while reading since the output was empty */
-	int deferred;	     /* what the next read returns, if not 0; 1: the end */
-	char *alpn;	     /* copied at the handshake */
-	an_tls_peer *peer;   /* NULL: nobody has asked */
+	bool heard;   /* the peer has said something, beginning with `first` */
+	unsigned char first;
+	unsigned port;	   /* the peer's; 0: it has none */
+	unsigned refills;  /* in this call of OpenSSL */
+	size_t answers;	   /* bytes written while reading since the output was empty */
+	int deferred;	   /* what the next read returns, if not 0; 1: the end */
+	char *alpn;	   /* copied at the handshake */
+	an_tls_peer *peer; /* NULL: nobody has asked */
 	char host[AN__TLS_HOST_MAX + 1];
 } an__tls_stream;
 

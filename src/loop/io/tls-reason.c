@@ -101,7 +101,7 @@ static const char *from_peer(int alert, char buf[AN__TLS_REASON_MAX])
 
 static bool speaks_plain(const an__tls_stream *t)
 {
-	return t->first && t->first != RECORD_HANDSHAKE && t->first != RECORD_ALERT;
+	return t->heard && t->first != RECORD_HANDSHAKE && t->first != RECORD_ALERT;
 }
 
 static const char *own_words(int reason)
@@ -167,5 +167,7 @@ const char *an__tls_file_reason(unsigned long code)
 	else if (ERR_GET_LIB(code) == ERR_LIB_OSSL_DECODER &&
 		 ERR_GET_REASON(code) == ERR_R_UNSUPPORTED)
 		text = pem_words(PEM_R_NO_START_LINE);
+	else if (ERR_GET_REASON(code) == ERR_R_INTERRUPTED_OR_CANCELLED)
+		text = pem_words(PEM_R_BAD_PASSWORD_READ); /* by no_passphrase() */
 	return text ? text : ERR_reason_error_string(code);
 }

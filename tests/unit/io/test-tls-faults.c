@@ -423,17 +423,20 @@ TASK_TEST(a_first_record_that_is_too_long_takes_no_memory)
 
 TASK_TEST(whatever_comes_instead_of_tls_is_no_tls)
 {
-	static const char *const greetings[] = { "SSH-2.0-x\r\n", "220 mail ESMTP\r\n",
-						 "\x80\x2e\x01\x03\x01",
-						 "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" };
+	static const struct iovec greetings[] = {
+		{ "SSH-2.0-x\r\n", 11 },
+		{ "220 mail ESMTP\r\n", 16 },
+		{ "\x80\x2e\x01\x03\x01", 5 },
+		{ "\0\0\0\x08\x04\xd2\x16\x2f", 8 },
+		{ "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24 },
+	};
 
 	for (size_t i = 0; i < sizeof greetings / sizeof *greetings; i++) {
 		struct ends e = { 0 };
 
 		CHECK_EQUAL(contexts(&e, NULL, NULL), 0);
 		CHECK_EQUAL(pair(&e), 0);
-		CHECK_EQUAL(an_stream_write(e.server, greetings[i], strlen(greetings[i])),
-			    0);
+		CHECK_EQUAL(an_stream_writev(e.server, &greetings[i], 1), 0);
 		CHECK_EQUAL(an_stream_start_tls(e.client, e.client_tls, e.host),
 			    AN_ERR_TLS);
 		CHECK(says(e.client, "the peer does not speak TLS"));

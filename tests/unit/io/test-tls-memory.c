@@ -41,8 +41,8 @@ static size_t step_behind(size_t n)
 	return with_openssl && n > 100 ? n / 50 : 1;
 }
 
-/* Runs `attempt` with one allocation failing after the other. An attempt returns 0 when it
- * went well, and CHECK_FAILED when something is wrong. */
+/* Runs `attempt` with one allocation failing after the other. An attempt returns 0 when
+ * it went well, and CHECK_FAILED when something is wrong. */
 static int fail_one_by_one(int (*attempt)(void *arg), void *arg)
 {
 	size_t n = 1, failures = 0;

@@ -7,6 +7,9 @@
 #include "tests/support/run.h"
 #include "tests/unit/io/tls-ends.h"
 
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+
 /* ---- certificates ------------------------------------------------------------------ */
 
 static int refused(const char *cert, int expected, const char *text,
@@ -154,25 +157,42 @@ TASK_TEST(what_was_revoked_or_is_in_no_list_is_refused)
 		       NULL, AN_ERR_CERT, NULL);
 }
 
-TASK_TEST(an_intermediate_without_a_list_is_refused)
+/* One of the two lists of `crl`, in `path`: that of the root or of the intermediate. */
+static int split_lists(bool intermediate, char path[120])
 {
-	char path[120];
-	char text[8192];
+	static const char end[] = "-----END X509 CRL-----\n";
+	char text[8192], *second;
 	FILE *f = fopen(certs.crl, "r");
 	size_t n = fread(text, 1, sizeof text - 1, f);
-	char *end;
 
 	fclose(f);
 	text[n] = '\0';
-	end = strstr(text, "-----END X509 CRL-----\n");
-	CHECK(end != NULL);
-	end[23] = '\0';
-	snprintf(path, sizeof path, "%s/one-list.pem", certs.dir);
+	second = strstr(text, end);
+	CHECK(second != NULL);
+	second += strlen(end);
+	snprintf(path, 120, "%s/one-list.pem", certs.dir);
 	f = fopen(path, "w");
-	CHECK(f && fputs(text, f) >= 0 && fclose(f) == 0);
+	CHECK(f != NULL);
+	if (intermediate)
+		fputs(second, f);
+	else
+		fwrite(text, 1, (size_t)(second - text), f);
+	return fclose(f);
+}
+
+TASK_TEST(every_certificate_of_a_chain_needs_a_list)
+{
+	char path[120];
+
+	CHECK_EQUAL(split_lists(false, path), 0);
 	CHECK_EQUAL(listed(path, certs.server, 0, NULL), 0);
+	CHECK_EQUAL(
+		listed(path, certs.chained, AN_ERR_CERT,
+		       "no revocation list for what was issued by CN=test intermediate"),
+		0);
+	CHECK_EQUAL(split_lists(true, path), 0);
 	return listed(path, certs.chained, AN_ERR_CERT,
-		      "no revocation list for what was issued by CN=test intermediate");
+		      "no revocation list for what was issued by CN=test root");
 }
 
 /* ---- clients ----------------------------------------------------------------------- */
@@ -487,6 +507,29 @@ static void options_that_mean_nothing_are_refused(void **state)
 	       AN_ERR_TLS, "server.pem: key values mismatch");
 }
 
+/* OpenSSL would ask the terminal for the words. */
+static void a_key_that_is_encrypted_is_refused(void **state)
+{
+	char path[120];
+	FILE *from = fopen(certs.server, "r"), *to;
+	EVP_PKEY *key;
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/encrypted.pem", certs.dir);
+	key = PEM_read_PrivateKey(from, NULL, NULL, NULL);
+	to = fopen(path, "w");
+	assert_true(key && to);
+	assert_int_equal(PEM_write_PrivateKey(to, key, EVP_aes_128_cbc(),
+					      (const unsigned char *)"words", 5, NULL,
+					      NULL),
+			 1);
+	EVP_PKEY_free(key);
+	fclose(from);
+	fclose(to);
+	refuse(&(an_tls_opts){ .cert_file = certs.server, .key_file = path }, AN_ERR_TLS,
+	       "encrypted.pem: the key is encrypted");
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_certificate_that_is_not_right_is_refused_with_the_reason),
 	cmocka_unit_test(a_name_counts_in_the_subjectaltname_alone),
@@ -496,7 +539,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_pin_without_verification_trusts_the_leafs_key_alone),
 	cmocka_unit_test(pinned_sessions_are_resumed),
 	cmocka_unit_test(what_was_revoked_or_is_in_no_list_is_refused),
-	cmocka_unit_test(an_intermediate_without_a_list_is_refused),
+	cmocka_unit_test(every_certificate_of_a_chain_needs_a_list),
 	cmocka_unit_test(a_client_that_is_not_right_learns_why),
 	cmocka_unit_test(a_certificate_that_is_asked_for_may_be_missing),
 	cmocka_unit_test(the_peer_is_who_its_certificate_says_also_when_resumed),
@@ -507,5 +550,6 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_server_shows_the_certificate_of_the_name_that_is_asked_for),
 	cmocka_unit_test(a_certificate_by_name_changes_nothing_else),
 	cmocka_unit_test(options_that_mean_nothing_are_refused),
+	cmocka_unit_test(a_key_that_is_encrypted_is_refused),
 };
 TEST_MAIN_WITH("tls-trust", tests, make_certs, remove_certs)
