@@ -69,6 +69,7 @@ examples_tour_io_SOURCES = \
 	%D%/tour_io_log.c \
 	%D%/tour_io_pipeline.c \
 	%D%/tour_io_process.c \
+	%D%/tour_io_site.c \
 	%D%/tour_io_streams.c \
 	%D%/tour_io_ws.c
 examples_tour_io_LDADD = libasyncnet.la

@@ -2,6 +2,7 @@
  *
  * To be read in this order; each file ends with the list of its sections:
  *
+ *	tour_io_site.c      what they share: a folder for a while, a site to ask
  *	tour_io_files.c     files: whole, by lines, at once, folders, errors     aiofiles
  *	tour_io_http.c      requests: one, several, limits, another attempt      aiohttp
  *	tour_io_streams.c   connections, lines, a large file, a generator        streams
@@ -23,98 +24,32 @@
 #include "tour_io.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-const char *tour_database;
-
-/* ---- a folder that goes away again ------------------------------------------------- */
-
-int tour_in_a_folder(int (*work)(const char *folder))
+static bool parse_options(int argc, char **argv)
 {
-	an_shield shield;
-	char *folder;
-	int removed, r = an_temp_folder(NULL, "tour-", &folder);
-
-	if (r)
-		return r;
-	r = work(folder);
-	/* Also when this task is cancelled: for so long the shield hides that. */
-	an_shield_begin(&shield, 10 * AN_SECOND);
-	removed = an_shield_end(&shield, an_path_remove_all(folder));
-	free(folder);
-	return r ? r : removed;
+	if (argc == 3 && !strcmp(argv[1], "--database"))
+		tour_database = argv[2];
+	return argc == 1 || tour_database;
 }
-
-const char *tour_path(char buf[static TOUR_PATH], const char *folder, const char *name)
-{
-	snprintf(buf, TOUR_PATH, "%s/%s", folder, name);
-	return buf;
-}
-
-/* ---- a site in this very process --------------------------------------------------- */
-
-struct site {
-	an_http_server *server;
-	an_listener *listener;
-};
-
-static int serve(void *arg)
-{
-	struct site *site = arg;
-	an_listener *listener = site->listener;
-
-	site->listener = NULL; /* the server's from here on */
-	return an_http_serve(site->server, listener);
-}
-
-int tour_visit(an_http_server *server, int (*visit)(const char *url, void *arg),
-	       void *arg)
-{
-	struct site site = { .server = server };
-	char url[64];
-	an_group group;
-	int r = an_listen("127.0.0.1", "0", NULL, &site.listener);
-
-	if (r)
-		return r;
-	snprintf(url, sizeof(url), "http://127.0.0.1:%u",
-		 an_listener_port(site.listener));
-	an_group_begin(&group);
-	r = an_group_spawn(&group, serve, &site);
-	if (!r)
-		r = visit(url, arg);
-	an_group_fail(&group, r);	 /* has the server cancelled, or */
-	an_http_server_shutdown(server); /* finish what it is at */
-	r = an_group_end(&group);
-	an_listener_close(site.listener); /* if serve() has never run */
-	return r;
-}
-
-/* ---- the tour ---------------------------------------------------------------------- */
 
 int main(int argc, char **argv)
 {
-	struct tour_chapter chapters[] = {
+	if (!parse_options(argc, argv)) {
+		fprintf(stderr, "usage: %s [--database CONNINFO]\n", argv[0]);
+		return 2;
+	}
+	tour_hide_times();
+	return tour_show((const struct tour_chapter[]){
 		{ "Files", tour_io_files },
 		{ "HTTP requests", tour_io_http },
 		{ "Streams", tour_io_streams },
-		{ "A database", tour_io_no_db },
+		{ "A database", tour_database ? tour_io_db : tour_io_no_db },
 		{ "WebSocket", tour_io_ws },
 		{ "Pipes and processes", tour_io_process },
 		{ "A pipeline", tour_io_pipeline },
 		{ "A log", tour_io_log },
 		{ "Downloads", tour_io_download },
 		{ 0 },
-	};
-
-	if (argc == 3 && !strcmp(argv[1], "--database")) {
-		tour_database = argv[2];
-		chapters[3].sections = tour_io_db;
-	} else if (argc != 1) {
-		fprintf(stderr, "usage: %s [--database CONNINFO]\n", argv[0]);
-		return 2;
-	}
-	tour_hide_times();
-	return tour_show(chapters);
+	});
 }

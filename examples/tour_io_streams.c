@@ -169,7 +169,7 @@ static int limits_for_strangers(void *arg)
 
 /* ---- a large file ------------------------------------------------------------------ */
 
-enum { FILE_SIZE = 8 * 1024 * 1024, PIECE = 64 * 1024 };
+enum { FILE_SIZE = 2 * 1024 * 1024, PIECE = 64 * 1024 };
 
 /* await loop.sendfile(transport, file): the kernel takes the data from its own memory,
  * and the call waits while the peer is slow. As a read does, it returns how far it has

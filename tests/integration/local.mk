@@ -73,6 +73,23 @@ tests_integration_notes_load_LDADD = libasyncnet.la
 endif
 dist_check_SCRIPTS += %D%/microservice.sh
 dist_check_SCRIPTS += %D%/tour.sh
+check_PROGRAMS += tests/integration/test-tour-io
+tests_integration_test_tour_io_SOURCES = \
+	%D%/test-tour-io.c \
+	examples/tour.h \
+	examples/tour_io.h \
+	examples/tour_io_db.c \
+	examples/tour_io_download.c \
+	examples/tour_io_files.c \
+	examples/tour_io_http.c \
+	examples/tour_io_log.c \
+	examples/tour_io_pipeline.c \
+	examples/tour_io_process.c \
+	examples/tour_io_site.c \
+	examples/tour_io_streams.c \
+	examples/tour_io_ws.c
+tests_integration_test_tour_io_CFLAGS = $(TEST_CFLAGS)
+tests_integration_test_tour_io_LDADD = $(TEST_LIBS)
 EXTRA_DIST += \
 	%D%/tour_core.expected \
 	%D%/tour_io.expected \
