@@ -81,6 +81,15 @@ FAULT_TAKES_PLACE ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 	return syscall(SYS_sendmsg, fd, fault ? &less : m, flags);
 }
 
+FAULT_TAKES_PLACE ssize_t send(int fd, const void *data, size_t len, int flags)
+{
+	int fault = fault_now(fd);
+
+	if (fault > 0)
+		return fault_error(fault);
+	return syscall(SYS_sendto, fd, data, fault && len ? 1 : len, flags, NULL, 0);
+}
+
 FAULT_TAKES_PLACE ssize_t writev(int fd, const struct iovec *iov, int count)
 {
 	int fault = fault_now(fd);
