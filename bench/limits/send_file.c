@@ -1,4 +1,5 @@
-/* The limit of io.send_file: sendfile() of 32 MiB, 32 times. Usage: send_file PORT FILE */
+/* The limit of io.send_file: sendfile() of 32 MiB, 32 times.
+ * Usage: send_file PORT FILE */
 #include "bench/limits/connect.h"
 #include "bench/measure.h"
 

@@ -160,7 +160,7 @@ static int write_vectors(const an__write *w, struct iovec *vec, int max)
 
 /* ---- to the kernel -------------------------------------------------------------- */
 
-/* A socket's send() costs less than a sendmsg(), and one piece is what most offers are. */
+/* send() costs less than sendmsg(), and one piece is what most offers are. */
 static ssize_t send_once(const an_stream *s, struct iovec *vec, int count)
 {
 	struct msghdr m = { .msg_iov = vec, .msg_iovlen = (size_t)count };
