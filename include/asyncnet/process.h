@@ -55,6 +55,9 @@ AN_API int an_pipe(const an_stream_opts *opts, an_stream **ret_reader,
  * files and the like, is read and written by a thread of the stream's own; what was
  * written to that before the close is seen through, and the loop's end waits for it.
  *
+ * A program that is started without one of the three must open /dev/null in its place
+ * before it has a loop, whose descriptors get the number otherwise.
+ *
  * Returns 0; -EBADF; -EMFILE, -ENFILE; -ENOMEM; AN_ERR_NO_TASK outside a loop. */
 AN_API int an_stream_borrow(int fd, const an_stream_opts *opts, an_stream **ret);
 
@@ -115,7 +118,9 @@ typedef struct an_process_opts {
 	pid_t process_group;
 	/* Whom it runs as, which takes the right to; the folder and redirections are
 	 * still the parent's doing. NULL: as the parent. Without `groups` another user
-	 * has no supplementary ones. Numbers: names are for getpwnam(3). */
+	 * has no supplementary ones. Numbers: names are for getpwnam(3). The start takes
+	 * longer the more memory the parent has (20 ms for 200 MiB), on a worker: the
+	 * child must not share it. */
 	const uid_t *user;
 	const gid_t *group, *groups;
 	size_t group_count;  /* of `groups`, and may be 0 */
@@ -126,7 +131,7 @@ typedef struct an_process_opts {
 	/* Sent to the child by the kernel when the loop's thread ends, be it by a SIGKILL
 	 * to the whole program, so that no close comes to it; 0: none. A child that runs
 	 * a set-user-ID program loses it, as do its own children. The start then holds
-	 * up the loop, by a millisecond or so, since a worker's end is not the
+	 * up the loop, by a millisecond or two, since a worker's end is not the
 	 * program's. */
 	int parent_death_signal;
 	/* From SIGTERM to SIGKILL in an_process_close(); 0: 5 s, ample to write a file
@@ -235,8 +240,8 @@ AN_API AN_SUSPENDS int an_process_communicate(an_process *p, const void *input,
 
 /* What an_process_communicate() has read so far from STDOUT_FILENO or STDERR_FILENO, with
  * a zero behind it that *ret_len (may be NULL) does not count; "" when that is nothing.
- * Borrowed until the next an_process_communicate() or the close. Never NULL, never
- * suspends. */
+ * Borrowed until the next an_process_communicate() or the close; while one is under way,
+ * until the caller suspends. Never NULL, never suspends. */
 AN_API const char *an_process_output(const an_process *p, int fd, size_t *ret_len);
 
 AN_END_DECLS
