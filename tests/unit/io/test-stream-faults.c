@@ -515,6 +515,40 @@ static int make_file_stream(void)
 	return r;
 }
 
+static int refused; /* what socket() and pipe2() say; 0: as the system does */
+
+FAULT_TAKES_PLACE int socket(int domain, int type, int protocol)
+{
+	return refused ? (int)fault_error(refused)
+		       : (int)syscall(SYS_socket, domain, type, protocol);
+}
+
+FAULT_TAKES_PLACE int pipe2(int fd[2], int flags)
+{
+	return refused ? (int)fault_error(refused) : (int)syscall(SYS_pipe2, fd, flags);
+}
+
+TASK_TEST(what_the_system_lacks_is_told_as_it_is)
+{
+	static const int kinds[] = { ENFILE, ENOBUFS, ENOMEM, EMFILE };
+
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		an_stream *s;
+		int r[3];
+
+		refused = kinds[i];
+		r[0] = make_pipe();
+		r[1] = listen_and_connect();
+		r[2] = an_connect("127.0.0.1", "1", NULL, &s);
+		refused = 0;
+		for (int k = 0; k < 3; k++)
+			CHECK_EQUAL(r[k], -kinds[i]);
+		CHECK_EQUAL(make_pipe(), 0);
+		CHECK_EQUAL(listen_and_connect(), 0);
+	}
+	return 0;
+}
+
 /* With none to be had, one, two ... until it is enough. */
 static int with_few_descriptors(int (*attempt)(void))
 {
@@ -571,6 +605,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_lost_peer_is_no_signal_on_any_kind_of_stream),
 	cmocka_unit_test(a_terminal_is_a_stream_and_its_hang_up_an_end),
 	cmocka_unit_test(who_waits_at_a_terminal_sees_it_hang_up),
+	cmocka_unit_test(what_the_system_lacks_is_told_as_it_is),
 	cmocka_unit_test(without_descriptors_calls_say_so_and_leak_none),
 };
 
