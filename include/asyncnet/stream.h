@@ -198,7 +198,8 @@ AN_API AN_SUSPENDS int an_stream_drain(an_stream *s);
 /* Sends what is kept, then says that no more will come: FIN, or close_notify on TLS; a
  * pipe's reader sees the end at an_stream_close(). Reading goes on. Suspends until that
  * has been handed to the kernel. A second call finishes one that was cancelled.
- * Returns 0; -ECANCELED (no more can be written all the same); errors as above. */
+ * Returns 0; -ECANCELED (no more can be written all the same); -ETIMEDOUT on TLS after
+ * the shutdown_timeout of its context; errors as above. */
 AN_API AN_SUSPENDS int an_stream_shutdown(an_stream *s);
 
 /* ---- about the stream ----------------------------------------------------------- */

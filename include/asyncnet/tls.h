@@ -151,7 +151,8 @@ typedef struct an_tls_peer {
 
 /* Who the peer is, by the certificate that it has shown, in this session or in the one
  * that was resumed. *ret is borrowed for as long as the stream lives.
- * Returns 0; -ENOENT when it has shown none; AN_ERR_MISUSE without TLS; -ENOMEM. */
+ * Returns 0; -ENOENT when it has shown none; AN_ERR_MISUSE without TLS, or when TLS has
+ * failed before anybody asked; -ENOMEM. */
 AN_API int an_stream_tls_peer(an_stream *s, const an_tls_peer **ret);
 
 AN_END_DECLS

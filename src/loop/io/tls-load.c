@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/pemerr.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -48,8 +49,12 @@ static int load_roots(SSL_CTX *ctx, const an_tls_opts *o)
 		return o->server || SSL_CTX_set_default_verify_paths(ctx) == 1
 			       ? 0
 			       : AN_ERR_TLS;
-	if (SSL_CTX_load_verify_file(ctx, o->ca_file) != 1 || !has_root(ctx))
+	if (SSL_CTX_load_verify_file(ctx, o->ca_file) != 1)
 		return AN_ERR_TLS;
+	if (!has_root(ctx)) {
+		ERR_raise(ERR_LIB_PEM, PEM_R_NO_START_LINE);
+		return AN_ERR_TLS;
+	}
 	if (!an__tls_asks_clients(o))
 		return 0;
 	/* They tell a client which of its certificates to send. */

@@ -249,7 +249,8 @@ static bool is_address(const char *host)
 }
 
 /* The name as it is compared: without the dot that ends a full name (RFC 6066, 3), and
- * an address without its zone, which means something on this machine alone (RFC 4007). */
+ * an address without its zone, which means something on this machine alone (RFC 4007).
+ * A dot in front would have OpenSSL take any name below. */
 static int copy_host(an__tls_stream *t, const char *host)
 {
 	size_t len = strlen(host);
@@ -257,7 +258,7 @@ static int copy_host(an__tls_stream *t, const char *host)
 
 	if (len && host[len - 1] == '.')
 		len--;
-	if (!len || len > AN__TLS_HOST_MAX)
+	if (!len || len > AN__TLS_HOST_MAX || host[0] == '.')
 		return -EINVAL;
 	memcpy(t->host, host, len);
 	zone = strchr(t->host, '%');

@@ -110,21 +110,19 @@ an_tls *an_tls_free(an_tls *tls)
 
 /* ---- reloading ------------------------------------------------------------------ */
 
-/* Sessions of a server that verifies nobody prove nothing but that its key was known. */
-static int keep_tickets(const an_tls *tls, SSL_CTX *to)
+/* Sessions of a server that verifies nobody prove nothing but that its key was known.
+ * (Without the keys of before they would be made anew, which costs a handshake.) */
+static void keep_tickets(const an_tls *tls, SSL_CTX *to)
 {
 	unsigned char keys[80];
 	long len = SSL_CTX_get_tlsext_ticket_keys(to, NULL, 0);
-	int r = AN_ERR_TLS;
 
 	if (!tls->opts.server || an__tls_asks_clients(&tls->opts))
-		return 0;
+		return;
 	if (len <= (long)sizeof keys &&
-	    SSL_CTX_get_tlsext_ticket_keys(tls->reading->ctx, keys, len) == 1 &&
-	    SSL_CTX_set_tlsext_ticket_keys(to, keys, len) == 1)
-		r = 0;
+	    SSL_CTX_get_tlsext_ticket_keys(tls->reading->ctx, keys, len) == 1)
+		SSL_CTX_set_tlsext_ticket_keys(to, keys, len);
 	OPENSSL_cleanse(keys, sizeof keys);
-	return r;
 }
 
 static void put(an_tls *tls, an__tls_reading *reading)
@@ -146,11 +144,8 @@ int an_tls_reload(an_tls *tls, char *error, size_t error_cap)
 	pthread_mutex_lock(&tls->reloading);
 	r = load(tls, error, error_cap, &reading);
 	if (!r) {
-		r = keep_tickets(tls, reading->ctx);
-		if (r)
-			an__tls_reading_release(reading);
-		else
-			put(tls, reading);
+		keep_tickets(tls, reading->ctx);
+		put(tls, reading);
 	}
 	pthread_mutex_unlock(&tls->reloading);
 	return r;

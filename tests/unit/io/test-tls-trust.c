@@ -499,7 +499,8 @@ static void options_that_mean_nothing_are_refused(void **state)
 	       -ENOENT, "/nonexistent: No such file");
 	refuse(&(an_tls_opts){ .crl_file = "/nonexistent" }, -ENOENT, "/nonexistent: ");
 	refuse(&(an_tls_opts){ .crl_file = certs.ca }, AN_ERR_TLS, certs.ca);
-	refuse(&(an_tls_opts){ .ca_file = certs.crl }, AN_ERR_TLS, certs.crl);
+	refuse(&(an_tls_opts){ .ca_file = certs.crl }, AN_ERR_TLS,
+	       "/crl.pem: it holds no PEM block of the kind");
 	refuse(&(an_tls_opts){ .ca_file = "/dev/null" }, AN_ERR_TLS, "/dev/null: ");
 	refuse(&(an_tls_opts){ .server = true, .cert_file = certs.ca }, AN_ERR_TLS,
 	       "ca.pem: it holds no PEM block of the kind that is needed");

@@ -386,6 +386,7 @@ TASK_TEST(a_client_without_a_host_is_a_misuse)
 	CHECK_EQUAL(pair(&e), 0);
 	CHECK_EQUAL(an_stream_start_tls(e.client, e.client_tls, NULL), AN_ERR_MISUSE);
 	CHECK_EQUAL(an_stream_start_tls(e.client, e.client_tls, ""), -EINVAL);
+	CHECK_EQUAL(an_stream_start_tls(e.client, e.client_tls, ".wild.test"), -EINVAL);
 	CHECK_EQUAL(an_stream_start_tls(e.server, e.server_tls, "x"), AN_ERR_MISUSE);
 	CHECK(an_stream_tls_version(e.client) == NULL);
 	CHECK(!an_stream_tls_resumed(e.client));
