@@ -11,6 +11,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <event2/event.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -138,7 +139,10 @@ static int in_child(an_task_fn fn, int (*before)(void), const an_loop_opts *opts
 	int status;
 
 	if (child == 0) {
-		int r = before ? before() : 0;
+		int r;
+
+		alarm(an__test_seconds());
+		r = before ? before() : 0;
 
 		if (r < 0)
 			_exit(77);
@@ -645,8 +649,10 @@ static int forks_with_a_read_under_way(void *arg)
 	CHECK_EQUAL(an_spawn(reads_pipe, &got, NULL, &t), 0);
 	CHECK_EQUAL(next_turn(), 0);
 	child = fork();
-	if (child == 0)
+	if (child == 0) {
+		alarm(an__test_seconds());
 		_exit(child_of_a_fork());
+	}
 	CHECK_EQUAL(waitpid(child, &status, 0), child);
 	CHECK_EQUAL(status, 0);
 	CHECK_EQUAL(got, -1);
@@ -664,6 +670,34 @@ static void a_child_has_a_ring_of_its_own_or_none(void **state)
 	needs_ring();
 	assert_int_equal(an_run(forks_with_a_read_under_way, NULL, &on), 0);
 	assert_int_equal(rings_open(), 0);
+}
+
+static int tells_its_result(void *arg)
+{
+	*(int *)arg = reads_and_writes(NULL);
+	return 0;
+}
+
+static void an_attached_loop_has_one_too(void **state)
+{
+	struct event_base *base = event_base_new();
+	an_loop *loop;
+
+	(void)state;
+	assert_int_equal(an_loop_attach(base, &on, &loop), 0);
+	for (int i = 0; i < 2; i++) {
+		int result = 1;
+
+		assert_int_equal(an_spawn(tells_its_result, &result, NULL, NULL), 0);
+		while (result > 0)
+			assert_int_not_equal(event_base_loop(base, EVLOOP_ONCE), -1);
+		assert_int_equal(result, 0);
+	}
+	assert_int_equal(ring_is_there(), available);
+	assert_null(an_loop_detach(loop));
+	assert_int_equal(rings_open(), 0);
+	assert_int_equal(event_base_get_num_events(base, EVENT_BASE_COUNT_ADDED), 0);
+	event_base_free(base);
 }
 
 /* ---- out of memory --------------------------------------------------------------- */
@@ -697,6 +731,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_cancelled_operation_is_taken_back_or_awaited),
 	cmocka_unit_test(a_loop_outlives_what_is_under_way),
 	cmocka_unit_test(a_child_has_a_ring_of_its_own_or_none),
+	cmocka_unit_test(an_attached_loop_has_one_too),
 	cmocka_unit_test(every_allocation_may_fail),
 };
 
