@@ -359,13 +359,14 @@ static void close_connection(an__http_connection *c)
 
 int an__http_connection_main(void *arg)
 {
-	an__http_connection *c = arg;
+	an__http_connection *c = an__container(arg, an__http_connection, served);
+	an_tls *tls = an_listener_tls(c->served.serving->listener);
 	unsigned burst = 0;
 	int r = 0;
 
-	c->task = an_current();
-	if (c->serving->tls && !c->server->draining)
-		r = an_stream_start_tls(c->stream, c->serving->tls, NULL);
+	c->begun = true;
+	if (tls && !c->server->draining)
+		r = an_stream_start_tls(c->stream, tls, NULL);
 	if (c->nudged) {
 		c->nudged = false;
 		an_uncancel();
@@ -376,6 +377,5 @@ int an__http_connection_main(void *arg)
 	}
 	if (r == 0)
 		close_connection(c);
-	an__http_connection_gone(c);
 	return 0;
 }

@@ -17,28 +17,16 @@
 #include "loop/base/clock.h"
 #include "loop/base/list.h"
 #include "loop/core/wait.h"
+#include "loop/io/serve.h"
 
 #include <asyncnet/http.h>
 
-/* One an_http_serve(). Lies on the stack of its task. */
-typedef struct an__http_serving {
-	an__list node; /* in the server's list */
-	an_http_server *server;
-	an_listener *listener; /* NULL: closed */
-	an_tls *tls;	       /* the listener's; NULL: plain */
-	an_group group;	       /* the connections' tasks */
-	an__list connections;
-	size_t count;	  /* connections whose task has not ended */
-	an__waiters gone; /* the serving task, while it drains */
-} an__http_serving;
-
 struct an_http_server {
+	an__service service; /* the connections, and who accepts them */
 	an__router router;
 	an_http_server_opts opts;
 	an__http_limits limits;
 	char *server_name;
-	an__list servings;
-	an__waiters room; /* serving tasks that wait for a connection to end */
 	an_http_server_stats stats;
 	bool draining;
 	int64_t date_second; /* of `date` */
@@ -109,12 +97,11 @@ enum an__http_phase {
 };
 
 typedef struct an__http_connection {
-	an__list node;
-	an__http_serving *serving;
+	an__served served;
 	an_http_server *server;
-	an_task *task; /* NULL: not started yet */
 	an_stream *stream;
 	enum an__http_phase phase;
+	bool begun;  /* its task runs */
 	bool nudged; /* cancelled by the drain, not by anybody else */
 	bool keep;   /* another request may follow */
 	bool unread; /* the client sent what nobody will read */
@@ -127,7 +114,6 @@ typedef struct an__http_connection {
 } an__http_connection;
 
 /* server.c */
-void an__http_connection_gone(an__http_connection *c);
 const char *an__http_date_field(an_http_server *srv, size_t *ret_len);
 
 /* server-connection.c */

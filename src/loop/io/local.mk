@@ -29,6 +29,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/process-start.c \
 	%D%/process.c \
 	%D%/serve.c \
+	%D%/serve.h \
 	%D%/signal.c \
 	%D%/socket.c \
 	%D%/socket.h \

@@ -3,6 +3,7 @@
  * The caller's task accepts. Each connection's task is watched, and its end, however it
  * comes, also before the first step, gives the connection's memory and place back. The
  * serving lies on the caller's stack, which is left only when no connection is there.
+ * What a connection is, the service says; an_serve() is the plain one, at the end.
  *
  * Not a group: a connection for which there is no memory must not end the others.
  */
@@ -12,11 +13,10 @@
 #include <asyncnet/net.h>
 
 #include "loop/base/alloc.h"
-#include "loop/base/list.h"
 #include "loop/core/loop.h"
 #include "loop/core/trace.h"
-#include "loop/core/wait.h"
 #include "loop/io/listener.h"
+#include "loop/io/serve.h"
 #include "loop/io/stream.h"
 
 #include <errno.h>
@@ -31,27 +31,161 @@ enum { MAX_CONNECTIONS = 10000 };
 #define CLOSE_TIMEOUT (10 * AN_SECOND)
 #define OUT_OF_MEMORY_PAUSE (100 * AN_MILLISECOND)
 
-struct serving {
-	an_listener *listener;
+/* ---- one connection ---------------------------------------------------------------- */
+
+/* There is room: for whichever serving comes first. */
+static void on_end(an__task_watch *watch, an_task *task)
+{
+	an__served *c = an__container(watch, an__served, watch);
+	an__serving *v = c->serving;
+	an__service *s = v->service;
+
+	(void)task;
+	an__list_remove(&c->node);
+	s->unmake(c);
+	v->count--;
+	s->count--;
+	for (an__list *n = s->servings.next; n != &s->servings; n = n->next) {
+		an__waiter *w = an__container(n, an__serving, node)->for_room;
+
+		if (w)
+			an__wake(w, 0);
+	}
+	if (!v->count)
+		an__wake_all(&v->gone, 0);
+}
+
+/* Takes the stream over. Without memory for it the connection is lost, and no other. */
+static int start(an__serving *v, an_stream *stream)
+{
+	an__service *s = v->service;
+	const an_task_opts opts = {
+		.name = s->opts.name,
+		.stack_size = s->opts.stack_size,
+	};
+	an__served *c = s->make(s, stream);
+	int r;
+
+	if (!c) {
+		an_stream_close(stream);
+		return -ENOMEM;
+	}
+	c->serving = v;
+	r = an_spawn(s->run, c, &opts, &c->task);
+	if (r < 0) {
+		s->unmake(c);
+		return r;
+	}
+	c->watch.fn = on_end;
+	an__list_push(&v->connections, &c->node);
+	v->count++;
+	s->count++;
+	an__task_watch_add(c->task, &c->watch);
+	an_detach(c->task);
+	return 0;
+}
+
+/* ---- all of them ------------------------------------------------------------------- */
+
+static int wait_for_room(an__serving *v)
+{
+	an__waiter w;
+	int r;
+
+	v->for_room = &w;
+	r = an__listener_wait(v->listener, &w, &for_room);
+	v->for_room = NULL;
+	return r;
+}
+
+/* Until the listener is closed: AN_ERR_CLOSED; or an error. */
+static int accept_all(an__serving *v)
+{
+	const an__service *s = v->service;
+	an_stream *stream;
+	int r = an__wait_check();
+
+	while (r == 0) {
+		if (s->count >= s->opts.max_connections) {
+			r = wait_for_room(v);
+			continue;
+		}
+		r = an_accept(v->listener, &stream);
+		if (r == 0)
+			r = start(v, stream);
+		if (r == -ENOMEM)
+			r = an_sleep(OUT_OF_MEMORY_PAUSE); /* others may end meanwhile */
+	}
+	return r;
+}
+
+/* Returns 0; -ETIMEDOUT; -ECANCELED. */
+static int drain(an__serving *v)
+{
+	an_timeout limit;
+	an__waiter w;
+	int r = 0;
+
+	an_timeout_begin(&limit, v->service->opts.drain_timeout);
+	if (v->count)
+		r = an__wait(&w, &v->gone, &for_the_last);
+	return an_timeout_end(&limit, r);
+}
+
+static void cancel_all(an__serving *v)
+{
+	an__waiter w;
+
+	for (an__list *n = v->connections.next; n != &v->connections; n = n->next)
+		an_cancel(an__container(n, an__served, node)->task);
+	if (v->count)
+		an__wait_uncancellable(&w, &v->gone, &for_the_last);
+}
+
+void an__service_init(an__service *s, const an_serve_opts *opts)
+{
+	*s = (an__service){ .opts = *opts };
+	if (!s->opts.max_connections)
+		s->opts.max_connections = MAX_CONNECTIONS;
+	if (!s->opts.drain_timeout)
+		s->opts.drain_timeout = DRAIN_TIMEOUT;
+	if (!s->opts.name)
+		s->opts.name = "connection";
+	an__list_init(&s->servings);
+}
+
+int an__serve(an__service *s, an_listener *l)
+{
+	an__serving v = { .service = s, .listener = l };
+	int r;
+
+	an__list_init(&v.connections);
+	an__list_push(&s->servings, &v.node);
+	an__listener_hold(l);
+	r = accept_all(&v);
+	if (s->owns_listener)
+		an_listener_close(l);
+	if (r == AN_ERR_CLOSED)
+		r = drain(&v);
+	cancel_all(&v);
+	an__listener_release(l);
+	an__list_remove(&v.node);
+	return r;
+}
+
+/* ---- the plain service ------------------------------------------------------------- */
+
+struct plain {
+	an__service service;
 	an_serve_handler handler;
 	void *arg;
-	an_serve_opts opts;
-	an__list connections;
-	size_t count;
-	an__waiter *for_room; /* of the serving task; NULL: it does not wait for that */
-	an__waiters gone;     /* the serving task, when it waits for the last one */
 };
 
-/* From its accept to the end of its task. */
 struct connection {
-	an__list node;
-	an__task_watch watch;
-	struct serving *serving;
+	an__served served;
+	struct plain *plain;
 	an_stream *stream;
-	an_task *task;
 };
-
-/* ---- one connection ---------------------------------------------------------------- */
 
 /* What a peer does is no news; what the handler says for itself is. */
 static void report(const an_stream *s, int error)
@@ -76,18 +210,17 @@ static void report(const an_stream *s, int error)
 	an__trace_message(level, "connection of %s: %s", peer, an_strerror(error));
 }
 
-static int connection_main(void *arg)
+static int run(void *arg)
 {
 	struct connection *c = arg;
-	struct serving *v = c->serving;
-	an_tls *tls = an_listener_tls(v->listener);
+	an_tls *tls = an_listener_tls(c->served.serving->listener);
 	an_timeout limit;
 	int r = 0;
 
 	if (tls)
 		r = an_stream_start_tls(c->stream, tls, NULL);
 	if (r >= 0)
-		r = v->handler(v->arg, c->stream);
+		r = c->plain->handler(c->plain->arg, c->stream);
 	if (r >= 0) {
 		an_timeout_begin(&limit, CLOSE_TIMEOUT);
 		r = an_stream_shutdown(c->stream);
@@ -100,123 +233,34 @@ static int connection_main(void *arg)
 	return 0;
 }
 
-static void on_end(an__task_watch *watch, an_task *task)
+static an__served *make(an__service *s, an_stream *stream)
 {
-	struct connection *c = an__container(watch, struct connection, watch);
-	struct serving *v = c->serving;
-
-	(void)task;
-	an_stream_close(c->stream);
-	an__list_remove(&c->node);
-	free(c);
-	v->count--;
-	if (v->for_room)
-		an__wake(v->for_room, 0);
-	if (!v->count)
-		an__wake_all(&v->gone, 0);
-}
-
-/* Takes the stream over. Without memory for it the connection is lost, and no other. */
-static int start(struct serving *v, an_stream *stream)
-{
-	const an_task_opts opts = {
-		.name = v->opts.name ? v->opts.name : "connection",
-		.stack_size = v->opts.stack_size,
-	};
 	struct connection *c = an__calloc(1, sizeof *c);
-	int r = c ? an_spawn(connection_main, c, &opts, &c->task) : -ENOMEM;
 
-	if (r < 0) {
-		free(c);
-		an_stream_close(stream);
-		return r;
-	}
-	c->serving = v;
+	if (!c)
+		return NULL;
+	c->plain = an__container(s, struct plain, service);
 	c->stream = stream;
-	c->watch.fn = on_end;
-	an__list_push(&v->connections, &c->node);
-	v->count++;
-	an__task_watch_add(c->task, &c->watch);
-	an_detach(c->task);
-	return 0;
+	return &c->served;
 }
 
-/* ---- all of them ------------------------------------------------------------------- */
-
-static int wait_for_room(struct serving *v)
+static void unmake(an__served *served)
 {
-	an__waiter w;
-	int r;
+	struct connection *c = an__container(served, struct connection, served);
 
-	v->for_room = &w;
-	r = an__listener_wait(v->listener, &w, &for_room);
-	v->for_room = NULL;
-	return r;
-}
-
-/* Until the listener is closed: AN_ERR_CLOSED; or an error. */
-static int accept_all(struct serving *v)
-{
-	an_stream *stream;
-	int r = 0;
-
-	while (r == 0) {
-		if (v->count >= v->opts.max_connections) {
-			r = wait_for_room(v);
-			continue;
-		}
-		r = an_accept(v->listener, &stream);
-		if (r == 0)
-			r = start(v, stream);
-		if (r == -ENOMEM)
-			r = an_sleep(OUT_OF_MEMORY_PAUSE); /* others may end meanwhile */
-	}
-	return r;
-}
-
-/* Returns 0; -ETIMEDOUT; -ECANCELED. */
-static int drain(struct serving *v)
-{
-	an_timeout limit;
-	an__waiter w;
-	int r = 0;
-
-	an_timeout_begin(&limit, v->opts.drain_timeout);
-	if (v->count)
-		r = an__wait(&w, &v->gone, &for_the_last);
-	return an_timeout_end(&limit, r);
-}
-
-static void cancel_all(struct serving *v)
-{
-	an__waiter w;
-
-	for (an__list *n = v->connections.next; n != &v->connections; n = n->next)
-		an_cancel(an__container(n, struct connection, node)->task);
-	if (v->count)
-		an__wait_uncancellable(&w, &v->gone, &for_the_last);
+	an_stream_close(c->stream);
+	free(c);
 }
 
 int an_serve(an_listener *l, an_serve_handler handler, void *arg,
 	     const an_serve_opts *opts)
 {
-	struct serving v = { .listener = l, .handler = handler, .arg = arg };
-	int r = an__wait_check();
+	static const an_serve_opts defaults;
+	struct plain p = { .handler = handler, .arg = arg };
 
-	if (r < 0)
-		return r;
-	if (opts)
-		v.opts = *opts;
-	if (!v.opts.max_connections)
-		v.opts.max_connections = MAX_CONNECTIONS;
-	if (!v.opts.drain_timeout)
-		v.opts.drain_timeout = DRAIN_TIMEOUT;
-	an__list_init(&v.connections);
-	an__listener_hold(l);
-	r = accept_all(&v);
-	if (r == AN_ERR_CLOSED)
-		r = drain(&v);
-	cancel_all(&v);
-	an__listener_release(l);
-	return r;
+	an__service_init(&p.service, opts ? opts : &defaults);
+	p.service.make = make;
+	p.service.run = run;
+	p.service.unmake = unmake;
+	return an__serve(&p.service, l);
 }
