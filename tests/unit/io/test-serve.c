@@ -1,4 +1,5 @@
 /* A task for each connection: the limit, the graceful stop, cancellation, failures. */
+#include "loop/io/serve.h"
 #include "tests/support/certs.h"
 #include "tests/support/libevent-memory.h"
 #include "tests/support/messages.h"
@@ -317,6 +318,98 @@ TASK_TEST(without_memory_a_connection_is_lost_and_no_other)
 	return ends_with(server, 0);
 }
 
+/* ---- several listeners ------------------------------------------------------------- */
+
+/* A service with a limit of one connection, which ends when its peer says so. */
+struct visitor {
+	an__served served;
+	an_stream *stream;
+};
+
+static an__served *make_visitor(an__service *s, an_stream *stream)
+{
+	struct visitor *v = calloc(1, sizeof *v);
+
+	(void)s;
+	if (!v)
+		return NULL;
+	v->stream = stream;
+	return &v->served;
+}
+
+static int run_visitor(void *arg)
+{
+	struct visitor *v = arg;
+	char c;
+
+	running++;
+	most = running > most ? running : most;
+	an_ignore(an_stream_read(v->stream, &c, 1));
+	running--;
+	return 0;
+}
+
+static void unmake_visitor(an__served *served)
+{
+	struct visitor *v = (struct visitor *)served;
+
+	an_stream_close(v->stream);
+	free(v);
+	ended++;
+}
+
+static an__service service;
+
+static int serve_service(void *arg)
+{
+	return an__serve(&service, arg);
+}
+
+TASK_TEST(listeners_of_one_service_share_its_limit)
+{
+	an_listener *l[2];
+	an_task *t[2];
+	an_stream *s[4];
+
+	reset();
+	opts.max_connections = 1;
+	an__service_init(&service, &opts);
+	service.make = make_visitor;
+	service.run = run_visitor;
+	service.unmake = unmake_visitor;
+	service.owns_listener = true;
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQUAL(an_listen("127.0.0.1", "0", NULL, &l[i]), 0);
+		CHECK_EQUAL(an_spawn(serve_service, l[i], NULL, &t[i]), 0);
+	}
+	for (int i = 0; i < 4; i++) {
+		listener = l[i % 2];
+		CHECK_EQUAL(dial(&s[i]), 0);
+	}
+	CHECK_EQUAL(an_testing_settle(), 0);
+	CHECK_EQUAL(running, 1);
+	CHECK_EQUAL(service.count, 1);
+	/* Each end lets one of either in. Which, is nobody's promise. */
+	for (int i = 0; i < 4; i++)
+		an_stream_close(s[i]);
+	CHECK_EQUAL(an_testing_settle(), 0);
+	CHECK_EQUAL(ended, 4);
+	CHECK_EQUAL(most, 1);
+	an_listener_close(l[0]);
+	CHECK_EQUAL(ends_with(t[0], 0), 0);
+	/* The other goes on, and closes its listener by itself. */
+	listener = l[1];
+	CHECK_EQUAL(dial(&s[0]), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
+	CHECK_EQUAL(running, 1);
+	an_cancel(t[1]);
+	CHECK_EQUAL(ends_with(t[1], -ECANCELED), 0);
+	CHECK_EQUAL(service.count, 0);
+	CHECK(an__list_empty(&service.servings));
+	an_stream_close(s[0]);
+	return 0;
+}
+
 /* ---- cancelled at each step -------------------------------------------------------- */
 
 static int two_clients(void *arg)
@@ -454,6 +547,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_failure_ends_one_connection_and_is_reported),
 	cmocka_unit_test(a_stalled_handshake_holds_nobody_up),
 	cmocka_unit_test(without_memory_a_connection_is_lost_and_no_other),
+	cmocka_unit_test(listeners_of_one_service_share_its_limit),
 	cmocka_unit_test(a_serving_cancelled_at_each_step_leaves_nothing_running),
 };
 TEST_MAIN_WITH("serve", tests, count_libevent, NULL)
