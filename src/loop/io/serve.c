@@ -187,6 +187,15 @@ struct connection {
 	an_stream *stream;
 };
 
+/* Of TLS the stream knows more than the code says. */
+static const char *reason(const an_stream *s, int error)
+{
+	bool of_tls = error == AN_ERR_TLS || error == AN_ERR_CERT;
+	const char *text = of_tls ? an_stream_error_text(s) : "";
+
+	return *text ? text : an_strerror(error);
+}
+
 /* What a peer does is no news; what the handler says for itself is. */
 static void report(const an_stream *s, int error)
 {
@@ -207,7 +216,7 @@ static void report(const an_stream *s, int error)
 		level = AN_LOG_DEBUG;
 	}
 	an_ignore(an_stream_peer_address(s, peer, sizeof peer));
-	an__trace_message(level, "connection of %s: %s", peer, an_strerror(error));
+	an__trace_message(level, "connection of %s: %s", peer, reason(s, error));
 }
 
 static int run(void *arg)

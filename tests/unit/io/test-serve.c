@@ -288,6 +288,43 @@ TASK_TEST(a_stalled_handshake_holds_nobody_up)
 	return 0;
 }
 
+static char heard[256];
+
+static void listen_in(void *arg, an_log_level level, const char *text, size_t len)
+{
+	(void)arg;
+	(void)level;
+	(void)len;
+	snprintf(heard, sizeof heard, "%s", text);
+}
+
+TASK_TEST(a_failed_handshake_is_reported_with_its_reason)
+{
+	an_tls_opts opts = { .server = true };
+	an_listen_opts listens = { 0 };
+	an_stream *s;
+	an_task *server;
+	test_certs certs;
+
+	CHECK_EQUAL(test_certs_make(&certs), 0);
+	opts.cert_file = certs.server;
+	CHECK_EQUAL(an_tls_new(&opts, NULL, 0, &listens.tls), 0);
+	test_certs_remove(&certs);
+	reset();
+	CHECK_EQUAL(an_listen("127.0.0.1", "0", &listens, &listener), 0);
+	an_tls_free(listens.tls);
+	CHECK_EQUAL(an_spawn(serve_task, (void *)say_hi, NULL, &server), 0);
+	an_trace_set_hooks(&(an_trace_hooks){ .message = listen_in });
+	CHECK_EQUAL(dial(&s), 0);
+	CHECK_EQUAL(an_stream_write(s, "GET / HTTP/1.1\r\n\r\n", 18), 0);
+	an_listener_close(listener);
+	CHECK_EQUAL(ends_with(server, 0), 0);
+	an_trace_set_hooks(NULL);
+	CHECK(strstr(heard, "the peer does not speak TLS"));
+	an_stream_close(s);
+	return 0;
+}
+
 TASK_TEST(without_memory_a_connection_is_lost_and_no_other)
 {
 	an_stream *first, *s;
@@ -546,6 +583,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_cancellation_ends_all_at_once),
 	cmocka_unit_test(a_failure_ends_one_connection_and_is_reported),
 	cmocka_unit_test(a_stalled_handshake_holds_nobody_up),
+	cmocka_unit_test(a_failed_handshake_is_reported_with_its_reason),
 	cmocka_unit_test(without_memory_a_connection_is_lost_and_no_other),
 	cmocka_unit_test(listeners_of_one_service_share_its_limit),
 	cmocka_unit_test(a_serving_cancelled_at_each_step_leaves_nothing_running),
