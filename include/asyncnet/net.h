@@ -188,9 +188,10 @@ AN_API an_listener *an_listener_close(an_listener *l);
  * closed or kept: when the handler has returned 0 or more, what it wrote is sent within
  * 10 s and the end is said; what the peer still sends is dropped until its own end, for
  * 2 s and 256 KiB at most, so that no reset takes the last answer from it; and then the
- * stream is closed. After a failure it is closed at once. A failure ends this connection
- * alone; it is reported through trace.h, as AN_LOG_DEBUG when it is the peer's doing (a
- * reset, an end too early), else as AN_LOG_WARN. */
+ * stream is closed. After a failure or a cancellation it is aborted, so that the peer
+ * does not take a part for the whole. A failure ends this connection alone; it is
+ * reported through trace.h, as AN_LOG_DEBUG when it is the peer's doing (a reset, an end
+ * too early), else as AN_LOG_WARN. */
 typedef int (*an_serve_handler)(void *arg, an_stream *stream);
 
 /* Of an_serve(). */

@@ -1,8 +1,8 @@
 /* The server: options, connections, the shutdown, counters. L4.
  *
  * Accepting, the limit and the drain are those of every server (loop/io/serve.h): no
- * connection outlives its an_http_serve(). A shutdown closes the listeners, which ends the
- * accepting, and the connections that nobody waits for.
+ * connection outlives its an_http_serve(). A shutdown closes the listeners, which ends
+ * the accepting, and the connections that nobody waits for.
  */
 #include "http/server-private.h"
 #include "loop/base/alloc.h"

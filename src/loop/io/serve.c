@@ -185,6 +185,7 @@ struct connection {
 	an__served served;
 	struct plain *plain;
 	an_stream *stream;
+	bool in_mid_talk; /* the handler has begun, and the end has not been said */
 };
 
 /* Of TLS the stream knows more than the code says. */
@@ -219,24 +220,34 @@ static void report(const an_stream *s, int error)
 	an__trace_message(level, "connection of %s: %s", peer, reason(s, error));
 }
 
+static int say_the_end(struct connection *c)
+{
+	an_timeout limit;
+	int r;
+
+	an_timeout_begin(&limit, CLOSE_TIMEOUT);
+	r = an_stream_shutdown(c->stream);
+	if (r == 0) {
+		c->in_mid_talk = false;
+		r = an__stream_linger(c->stream);
+	}
+	return an_timeout_end(&limit, r);
+}
+
 static int run(void *arg)
 {
 	struct connection *c = arg;
 	an_tls *tls = an_listener_tls(c->served.serving->listener);
-	an_timeout limit;
 	int r = 0;
 
 	if (tls)
 		r = an_stream_start_tls(c->stream, tls, NULL);
-	if (r >= 0)
-		r = c->plain->handler(c->plain->arg, c->stream);
 	if (r >= 0) {
-		an_timeout_begin(&limit, CLOSE_TIMEOUT);
-		r = an_stream_shutdown(c->stream);
-		if (r == 0)
-			r = an__stream_linger(c->stream);
-		r = an_timeout_end(&limit, r);
+		c->in_mid_talk = true;
+		r = c->plain->handler(c->plain->arg, c->stream);
 	}
+	if (r >= 0)
+		r = say_the_end(c);
 	if (r < 0)
 		report(c->stream, r);
 	return 0;
@@ -257,7 +268,11 @@ static void unmake(an__served *served)
 {
 	struct connection *c = an__container(served, struct connection, served);
 
-	an_stream_close(c->stream);
+	/* An end would pass a part of what was to be said for the whole. */
+	if (c->in_mid_talk)
+		an_stream_abort(c->stream);
+	else
+		an_stream_close(c->stream);
 	free(c);
 }
 

@@ -38,8 +38,8 @@ typedef struct an__served {
 } an__served;
 
 typedef struct an__service {
-	/* Takes the stream over; NULL without memory, and then the stream is closed by the
-	 * caller. */
+	/* Takes the stream over; NULL without memory, and then the stream is closed by
+	 * the caller. */
 	an__served *(*make)(struct an__service *s, an_stream *stream);
 	an_task_fn run; /* of the connection's task; its argument is the an__served */
 	/* Closes the stream and frees the struct. The task may not have begun. */
