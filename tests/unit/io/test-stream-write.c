@@ -449,27 +449,27 @@ TASK_TEST(who_does_not_read_takes_nothing_in)
 /* ---- cancelled at each step -------------------------------------------------------- */
 
 static struct writer victim;
-static int victim_fd;
+static an_stream *victims_peer;
 
 static int prepare_victim(void *arg)
 {
+	int fd;
+
 	(void)arg;
 	released = 0;
 	victim = (struct writer){ .len = MIDDLE };
-	CHECK_EQUAL(socket_pair(SOCK_STREAM, NULL, &victim.s, &victim_fd), 0);
+	CHECK_EQUAL(socket_pair(SOCK_STREAM, NULL, &victim.s, &fd), 0);
+	CHECK_EQUAL(an_stream_new(fd, NULL, &victims_peer), 0);
 	return an_stream_write_ref(victim.s, large, VICTIM_KEEPS, release, &released);
 }
 
 static int read_for_victim(void *arg)
 {
-	size_t got = 0;
+	ssize_t n = 1;
 
 	(void)arg;
-	while (got < VICTIM_KEEPS && an_yield() == 0) {
-		ssize_t n = read(victim_fd, received, sizeof received);
-
-		got += n > 0 ? (size_t)n : 0;
-	}
+	while (n > 0)
+		n = an_stream_read(victims_peer, received, sizeof received);
 	return 0;
 }
 
@@ -495,7 +495,7 @@ static int check_victim(void *arg)
 {
 	(void)arg;
 	an_stream_close(victim.s);
-	close(victim_fd);
+	an_stream_close(victims_peer);
 	CHECK_EQUAL(released, 1);
 	CHECK(victim.released <= 1); /* 0: cancelled before its first step */
 	return 0;
