@@ -15,7 +15,8 @@
  *	ASKED --the last asker leaves before a thread has begun--> freed
  *
  * `state` changes under process_lock up to POSTED; a thread posts under it, so that no
- * loop ends in between. While a query has askers and no answer the loop is held: a
+ * loop ends in between. The loop's thread looks at it when the query is delivered, and at
+ * `answered` before. While a query has askers and no answer the loop is held: a
  * virtual clock must not pass over it.
  *
  * One query asks for both families, since only then does getaddrinfo sort them (RFC 6724,
@@ -77,6 +78,7 @@ struct query {
 	an__list node; /* in resolver->queries, until it is answered */
 	struct resolver *resolver;
 	enum query_state state;
+	bool answered; /* for the loop's thread, which shares `state` with the other */
 	an__waiters askers;
 	size_t asker_count; /* also those that were woken and have not run yet */
 	an_duration asked;
@@ -302,6 +304,7 @@ static void deliver(an__post_node *node)
 
 	if (q->state == QUERY_POSTED) {
 		q->state = QUERY_ANSWERED;
+		q->answered = true;
 		an__list_remove(&q->node);
 		remember(rs, q);
 		answer(q);
@@ -368,7 +371,7 @@ static void leave(struct asker *a)
 	a->query = NULL;
 	if (!q || --q->asker_count)
 		return;
-	if (q->state == QUERY_ANSWERED) {
+	if (q->answered) {
 		query_free(q);
 		return;
 	}
@@ -394,7 +397,7 @@ static int await_answer(struct asker *askers, size_t count, an_duration deadline
 		if (!q)
 			continue;
 		/* Maybe in the turn in which another woke this task. */
-		if (q->state == QUERY_ANSWERED) {
+		if (q->answered) {
 			askers[i].waiter.result = take_answer(&askers[i]);
 			return (int)i;
 		}
