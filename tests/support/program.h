@@ -13,6 +13,7 @@
 #ifndef AN_TESTS_SUPPORT_PROGRAM_H
 #define AN_TESTS_SUPPORT_PROGRAM_H
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,12 +32,19 @@ static inline unsigned an__test_seconds(void)
 	return 60u * (factor && *factor ? (unsigned)*factor - '0' : 1u);
 }
 
+/* In a child, which does not inherit it. */
+static inline void an__test_set_alarm(void)
+{
+	alarm(an__test_seconds());
+}
+
 /* AN_TEST='*wildcards*' in the environment picks tests by their names, by hand. */
 static inline void an__test_begin(void)
 {
 	const char *chosen = getenv("AN_TEST");
 
-	alarm(an__test_seconds());
+	an__test_set_alarm();
+	pthread_atfork(NULL, NULL, an__test_set_alarm);
 	if (chosen)
 		cmocka_set_test_filter(chosen);
 }
