@@ -120,12 +120,12 @@ typedef struct an_process_opts {
 	 * still the parent's doing. NULL: as the parent. Without `groups` another user
 	 * has no supplementary ones. Numbers: names are for getpwnam(3). The start takes
 	 * longer the more memory the parent has (20 ms for 200 MiB), on a worker: the
-	 * child must not share it. */
+	 * child must not share it. -1 is nobody's number: -EINVAL. */
 	const uid_t *user;
 	const gid_t *group, *groups;
 	size_t group_count;  /* of `groups`, and may be 0 */
 	const mode_t *umask; /* NULL: the parent's */
-	int nice;	     /* added to the parent's */
+	int nice;	     /* added to the parent's, as far as that goes */
 	const an_process_limit *limits;
 	size_t limit_count;
 	/* Sent to the child by the kernel when the loop's thread ends, be it by a SIGKILL

@@ -40,14 +40,18 @@ static int set_limits(const an_process_opts *opts)
 
 static int set_nice(int increment)
 {
-	int now;
+	int now, sum;
 
 	if (!increment)
 		return 0;
 	errno = 0;
 	now = getpriority(PRIO_PROCESS, 0);
-	if (errno || setpriority(PRIO_PROCESS, 0, now + increment) < 0)
+	if (errno)
 		return errno;
+	/* Too much is as much as there is, as with nice(2). */
+	if (__builtin_add_overflow(now, increment, &sum))
+		sum = increment;
+	return setpriority(PRIO_PROCESS, 0, sum) < 0 ? errno : 0;
 	return 0;
 }
 

@@ -143,6 +143,13 @@ static bool valid_group(const an_process_opts *opts)
 	return opts->process_group >= 0 && !(opts->process_group && own);
 }
 
+/* The kernel takes -1 for "as it is": the child would go on as the parent. */
+static bool valid_identity(const an_process_opts *opts)
+{
+	return !(opts->user && *opts->user == (uid_t)-1) &&
+	       !(opts->group && *opts->group == (gid_t)-1);
+}
+
 static bool valid(const an_process_opts *opts)
 {
 	const an_process_io *io[] = { &opts->in, &opts->out, &opts->err };
@@ -158,7 +165,8 @@ static bool valid(const an_process_opts *opts)
 	for (size_t i = 0; i < opts->pass_count; i++)
 		if (opts->pass_fds[i] <= STDERR_FILENO)
 			return false;
-	return valid_group(opts) && opts->parent_death_signal >= 0;
+	return valid_group(opts) && valid_identity(opts) &&
+	       opts->parent_death_signal >= 0;
 }
 
 static bool is_open(int fd)

@@ -161,6 +161,9 @@ static ssize_t receive_batch(an_udp *u, an_datagram *list, size_t count)
 	for (int i = 0; i < n; i++) {
 		list[i].length = m[i].msg_len;
 		list[i].from.length = m[i].msg_hdr.msg_namelen;
+		/* Who has no name (a socketpair) leaves there what was there before. */
+		if (!list[i].from.length)
+			memset(&list[i].from, 0, sizeof list[i].from);
 		unmap_address(&list[i].from);
 	}
 	return n;

@@ -116,6 +116,13 @@ static int run_as_others(void *arg)
 	return 0;
 }
 
+REAL_TEST(nobody_is_minus_one)
+{
+	CHECK_EQUAL(fails(&(an_process_opts){ .user = &(uid_t){ -1 } }), -EINVAL);
+	CHECK_EQUAL(fails(&(an_process_opts){ .group = &(gid_t){ -1 } }), -EINVAL);
+	return 0;
+}
+
 static void a_child_may_run_as_another_user(void **state)
 {
 	(void)state;
@@ -223,6 +230,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(the_file_that_is_run_may_have_another_name),
 	cmocka_unit_test(mask_priority_and_limits_are_the_childs_alone),
 	cmocka_unit_test(what_the_kernel_refuses_is_told),
+	cmocka_unit_test(nobody_is_minus_one),
 	cmocka_unit_test(a_child_may_run_as_another_user),
 	cmocka_unit_test(who_is_nobody_stays_that_and_runs_into_limits),
 	cmocka_unit_test(a_child_joins_the_group_of_another),

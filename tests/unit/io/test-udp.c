@@ -4,6 +4,7 @@
 #include "tests/support/program.h"
 #include "tests/support/run.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -199,6 +200,27 @@ TASK_TEST(who_waits_for_several_is_content_with_one)
 	CHECK_EQUAL(an_join(task, &r), 0);
 	CHECK_EQUAL(r, AN_ERR_CLOSED);
 	an_udp_close(a);
+	return 0;
+}
+
+TASK_TEST(who_has_no_name_is_not_told_as_the_one_before)
+{
+	an_datagram *list = room_for_many();
+	struct sockaddr_in6 *before = (void *)&list->from.storage;
+	an_udp *u;
+	int fds[2];
+
+	CHECK_EQUAL(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds), 0);
+	CHECK_EQUAL(an_udp_new(fds[0], &u), 0);
+	before->sin6_family = AF_INET6;
+	CHECK_EQUAL(inet_pton(AF_INET6, "::ffff:192.0.2.1", &before->sin6_addr), 1);
+	CHECK_EQUAL(write(fds[1], "x", 1), 1);
+	CHECK_EQUAL(an_udp_receive_many(u, list, MANY), 1);
+	CHECK_EQUAL(list->length, 1);
+	CHECK_EQUAL(list->from.length, 0);
+	CHECK_EQUAL(list->from.storage.ss_family, AF_UNSPEC);
+	an_udp_close(u);
+	close(fds[1]);
 	return 0;
 }
 
@@ -931,6 +953,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(what_is_there_comes_at_once_with_who_sent_it),
 	cmocka_unit_test(one_of_several_that_is_too_long_says_so),
 	cmocka_unit_test(who_waits_for_several_is_content_with_one),
+	cmocka_unit_test(who_has_no_name_is_not_told_as_the_one_before),
 	cmocka_unit_test(a_connected_endpoint_hears_its_peer_alone),
 	cmocka_unit_test(a_refusal_is_told_once_to_the_next_send),
 	cmocka_unit_test(a_refusal_wakes_who_is_receiving),
