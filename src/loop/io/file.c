@@ -139,6 +139,25 @@ static bool read_cached(an_file *f, struct file_call *c)
 	return c->done == c->len || (c->once && n > 0);
 }
 
+/* Where the ring is to go on; negative: nowhere. Never OWN_POSITION: where the disk is
+ * waited for, the kernel does not move that on. Appending does so from the end. */
+static off_t ring_position(an_file *f, const struct file_call *c, bool writing)
+{
+	if (c->offset != OWN_POSITION)
+		return c->offset + (off_t)c->done;
+	if (writing && (fcntl(f->fd, F_GETFL) & O_APPEND))
+		return -1;
+	return lseek(f->fd, 0, SEEK_CUR);
+}
+
+/* The ring has done `n` bytes. */
+static void ring_moved(an_file *f, struct file_call *c, ssize_t n)
+{
+	c->done += (size_t)n;
+	if (c->offset == OWN_POSITION)
+		lseek(f->fd, n, SEEK_CUR);
+}
+
 /* The rest by io_uring. Returns whether that settles the call. */
 static bool read_by_ring(an_file *f, struct file_call *c, int *ret)
 {
@@ -148,9 +167,10 @@ static bool read_by_ring(an_file *f, struct file_call *c, int *ret)
 		return false;
 	*ret = 0;
 	while (c->done < c->len && n > 0) {
-		off_t at = c->offset == OWN_POSITION ? OWN_POSITION
-						     : c->offset + (off_t)c->done;
-		int r = an__uring_read(f->fd, c->buf + c->done, c->len - c->done, at, &n);
+		off_t at = ring_position(f, c, false);
+		int r = at < 0 ? 0
+			       : an__uring_read(f->fd, c->buf + c->done,
+						c->len - c->done, at, &n);
 
 		if (r == 0)
 			return false;
@@ -158,7 +178,7 @@ static bool read_by_ring(an_file *f, struct file_call *c, int *ret)
 			*ret = r < 0 ? r : (int)n;
 			return true;
 		}
-		c->done += (size_t)n;
+		ring_moved(f, c, n);
 		if (c->once)
 			break;
 	}
@@ -236,16 +256,19 @@ static int do_write(void *arg)
 static bool write_by_ring(an_file *f, struct file_call *c, int *ret)
 {
 	ssize_t n;
+	off_t at;
 	int r;
 
 	if (!f->direct || c->len == 0)
 		return false;
-	r = an__uring_write(f->fd, c->buf, c->len, c->offset, &n);
+	at = ring_position(f, c, true);
+	r = at < 0 ? 0 : an__uring_write(f->fd, c->buf, c->len, at, &n);
 	if (r == 0)
 		return false;
 	*ret = r < 0 ? r : n < 0 ? (int)n : 0;
 	c->begun = r > 0;
-	c->done = r > 0 && n > 0 ? (size_t)n : 0;
+	if (r > 0 && n > 0)
+		ring_moved(f, c, n);
 	return *ret < 0 || c->done == c->len;
 }
 

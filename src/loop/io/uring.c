@@ -37,7 +37,7 @@
 
 #define ENTRIES 128
 
-/* Position -1 works; completions are never dropped. */
+/* Position -1 works, for pipes; completions are never dropped. */
 #define FEATURES (IORING_FEAT_RW_CUR_POS | IORING_FEAT_NODROP)
 
 static const an__wait_kind for_ring = { .what = "the disk" };

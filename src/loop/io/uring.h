@@ -12,7 +12,8 @@
  *	< 0	nothing was done: -ECANCELED, AN_ERR_NO_TASK
  *
  * A call that the kernel has is not cancelled any more but awaited: the buffer is in use
- * until then. `offset` -1 stands for the file's own position.
+ * until then. `offset` -1 is for what has none, such as a pipe: a file's own position
+ * is not moved on by all of the kernel's ways.
  */
 #ifndef AN_LOOP_IO_URING_H
 #define AN_LOOP_IO_URING_H

@@ -267,6 +267,45 @@ static int reads_past_the_cache(void *arg)
 	return 0;
 }
 
+static int goes_on_past_the_cache(void *arg)
+{
+	char name[80];
+	an_file *f;
+	int r;
+
+	(void)arg;
+	snprintf(name, sizeof name, "%s/own", folder);
+	r = an_file_open(name, O_RDWR | O_CREAT | O_DIRECT, 0600, &f);
+	if (r == -EINVAL)
+		return an_path_unlink(name);
+	CHECK_EQUAL(r, 0);
+	for (int i = 0; i < 4; i++) {
+		memset(aligned, 'a' + i, 4096);
+		CHECK_EQUAL(an_file_write(f, aligned, 4096), 0);
+	}
+	CHECK_EQUAL(an_file_seek(f, 0, SEEK_SET, NULL), 0);
+	for (int i = 0; i < 4; i++) {
+		CHECK_EQUAL(an_file_read(f, aligned, 4096), 4096);
+		CHECK(aligned[0] == 'a' + i && aligned[4095] == 'a' + i);
+	}
+	CHECK_EQUAL(an_file_read(f, aligned, 4096), 0);
+	an_file_close(f);
+	CHECK_EQUAL(an_file_open(name, O_WRONLY | O_APPEND | O_DIRECT, 0, &f), 0);
+	CHECK_EQUAL(an_file_write(f, aligned, 4096), 0);
+	CHECK_EQUAL(an_file_write(f, aligned, 4096), 0);
+	CHECK_EQUAL(lseek(an_file_fd(f), 0, SEEK_CUR), 6 * 4096);
+	an_file_close(f);
+	return an_path_unlink(name);
+}
+
+/* The kernel does not move it on when a disk is waited for. */
+static void the_files_own_position_moves_on_past_the_cache(void **state)
+{
+	(void)state;
+	assert_int_equal(an_run(goes_on_past_the_cache, NULL, NULL), 0);
+	assert_int_equal(an_run(goes_on_past_the_cache, NULL, &on), 0);
+}
+
 /* With RWF_NOWAIT the loop would wait for the disk all the same. */
 static void direct_reads_are_not_tried_on_the_loop(void **state)
 {
@@ -721,6 +760,7 @@ static void every_allocation_may_fail(void **state)
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(what_is_not_cached_goes_through_the_ring),
 	cmocka_unit_test(direct_reads_are_not_tried_on_the_loop),
+	cmocka_unit_test(the_files_own_position_moves_on_past_the_cache),
 	cmocka_unit_test(more_reads_than_the_ring_has_room_for_are_all_done),
 	cmocka_unit_test(the_options_and_the_environment_switch_it),
 	cmocka_unit_test(a_kernel_that_refuses_leaves_it_to_the_workers),
