@@ -169,8 +169,8 @@ static bool read_by_ring(an_file *f, struct file_call *c, int *ret)
 	while (c->done < c->len && n > 0) {
 		off_t at = ring_position(f, c, false);
 		int r = at < 0 ? 0
-			       : an__uring_read(f->fd, c->buf + c->done,
-						c->len - c->done, at, &n);
+			       : an__uring_read(f->fd, c->buf + c->done, c->len - c->done,
+						at, &n);
 
 		if (r == 0)
 			return false;

@@ -160,8 +160,8 @@ static int do_mkdir_all(void *arg)
 	error = make_parents(m);
 	if (mkdir(m->path, m->mode) == 0)
 		return 0;
-	if (errno == EEXIST && stat(m->path, &st) == 0)
-		return S_ISDIR(st.st_mode) ? 0 : -EEXIST;
+	if (errno == EEXIST)
+		return stat(m->path, &st) == 0 && S_ISDIR(st.st_mode) ? 0 : -EEXIST;
 	return errno == ENOENT && error ? -error : -errno;
 }
 

@@ -371,6 +371,9 @@ TASK_TEST(folders_are_made_with_those_above_them)
 	CHECK_EQUAL(an_path_mkdir_all(blocked, 0700), -EEXIST);
 	snprintf(blocked, sizeof blocked, "%s/x/f/g", inner);
 	CHECK_EQUAL(an_path_mkdir_all(blocked, 0700), -ENOTDIR);
+	snprintf(blocked, sizeof blocked, "%s/x/nowhere", inner);
+	CHECK_EQUAL(an_path_symlink("where/nobody/is", blocked), 0);
+	CHECK_EQUAL(an_path_mkdir_all(blocked, 0700), -EEXIST);
 	CHECK_EQUAL(an_path_mkdir_all("/", 0700), 0);
 	CHECK_EQUAL(an_path_mkdir_all("", 0700), -ENOENT);
 	CHECK_EQUAL(an_path_remove_all(inner), 0);
