@@ -209,9 +209,7 @@ static inline int with_peer(const struct step *const *scripts,
 	return r ? r : ended;
 }
 
-/* A test named NAME whose body, which follows, is a task beside a peer with these
- * scripts. */
-#define PEER_TEST(name, ...) \
+#define PEER__TEST(name, run, ...) \
 	static int name##_body(struct peer *p, void *arg); \
 	static int name##_task(void *arg) \
 	{ \
@@ -221,8 +219,15 @@ static inline int with_peer(const struct step *const *scripts,
 	static void name(void **state) \
 	{ \
 		(void)state; \
-		assert_int_equal(run_virtual(name##_task, NULL), 0); \
+		assert_int_equal(run(name##_task, NULL), 0); \
 	} \
 	static int name##_body(struct peer *p, void *arg __attribute__((unused)))
+
+/* A test named NAME whose body, which follows, is a task beside a peer with these
+ * scripts. */
+#define PEER_TEST(name, ...) PEER__TEST(name, run_virtual, __VA_ARGS__)
+
+/* The same when it relies on the order in which tasks run. */
+#define PEER_TEST_IN_ORDER(name, ...) PEER__TEST(name, run_in_order, __VA_ARGS__)
 
 #endif

@@ -275,7 +275,7 @@ static const struct step three[] = { EXPECT,	     OK("again", 5),
 				     OK("again", 5), EXPECT,
 				     OK("again", 5), END };
 
-PEER_TEST(requests_wait_for_a_connection_first_come_first_served, three)
+PEER_TEST_IN_ORDER(requests_wait_for_a_connection_first_come_first_served, three)
 {
 	struct queue_test test = { .url = p->url };
 	struct queue_member members[3];

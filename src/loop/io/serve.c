@@ -98,21 +98,39 @@ static int wait_for_room(an__serving *v)
 	return r;
 }
 
+static bool is_full(const an__service *s)
+{
+	return s->count >= s->opts.max_connections;
+}
+
+/* One that was accepted together with that of another listener, which took the last
+ * place, waits for the next; without one it is lost, as those in the kernel are. */
+static int start_when_room(an__serving *v, an_stream *stream)
+{
+	int r = 0;
+
+	while (r == 0 && is_full(v->service))
+		r = wait_for_room(v);
+	if (r == 0)
+		return start(v, stream);
+	an_stream_close(stream);
+	return r;
+}
+
 /* Until the listener is closed: AN_ERR_CLOSED; or an error. */
 static int accept_all(an__serving *v)
 {
-	const an__service *s = v->service;
 	an_stream *stream;
 	int r = an__wait_check();
 
 	while (r == 0) {
-		if (s->count >= s->opts.max_connections) {
+		if (is_full(v->service)) {
 			r = wait_for_room(v);
 			continue;
 		}
 		r = an_accept(v->listener, &stream);
 		if (r == 0)
-			r = start(v, stream);
+			r = start_when_room(v, stream);
 		if (r == -ENOMEM)
 			r = an_sleep(OUT_OF_MEMORY_PAUSE); /* others may end meanwhile */
 	}

@@ -342,7 +342,7 @@ static void the_loop_does_not_wait_for_a_query_nobody_wants(void **state)
 	assert_int_equal(run_virtual(resolve_host, "other.test"), 0);
 }
 
-TASK_TEST(more_names_than_queries_wait_in_line)
+TASK_TEST_IN_ORDER(more_names_than_queries_wait_in_line)
 {
 	char names[100][24];
 	an_task *t[100];
@@ -368,7 +368,7 @@ TASK_TEST(more_names_than_queries_wait_in_line)
 }
 
 /* The process has sixteen threads: the seventeenth query is in line for one. */
-TASK_TEST(a_query_that_no_thread_has_begun_goes_with_its_last_asker)
+TASK_TEST_IN_ORDER(a_query_that_no_thread_has_begun_goes_with_its_last_asker)
 {
 	char names[17][24];
 	an_task *t[17];

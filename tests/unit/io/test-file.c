@@ -315,7 +315,7 @@ static int pread_fully(void *arg)
 }
 
 /* The file is closed while another task waits in it: its call is seen through. */
-TASK_TEST(a_close_lets_calls_under_way_end)
+TASK_TEST_IN_ORDER(a_close_lets_calls_under_way_end)
 {
 	an_task *t;
 	an_file *f;
@@ -339,7 +339,7 @@ static int read_once(void *arg)
 	return n < 0 ? (int)n : 0;
 }
 
-TASK_TEST(two_calls_cannot_move_the_position_at_once)
+TASK_TEST_IN_ORDER(two_calls_cannot_move_the_position_at_once)
 {
 	an_task *t;
 	an_file *f;

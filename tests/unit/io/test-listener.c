@@ -123,7 +123,7 @@ static int accept_one_task(void *arg)
 	return 0;
 }
 
-TASK_TEST(tasks_that_wait_are_served_in_order)
+TASK_TEST_IN_ORDER(tasks_that_wait_are_served_in_order)
 {
 	an_task *t[4];
 	int fds[4], result;
@@ -280,7 +280,7 @@ static int count_turns(void *arg)
 	return r;
 }
 
-TASK_TEST(a_flood_of_connections_leaves_turns_to_others)
+TASK_TEST_IN_ORDER(a_flood_of_connections_leaves_turns_to_others)
 {
 	enum { FLOOD = 200 };
 	int fds[FLOOD], turns = 0;
@@ -573,7 +573,7 @@ static int close_listener(void *arg)
 }
 
 /* After 64 connections without a wait the others have a turn, in which one closes. */
-TASK_TEST(a_close_between_two_of_many_connections_is_seen)
+TASK_TEST_IN_ORDER(a_close_between_two_of_many_connections_is_seen)
 {
 	enum { MANY = 66 };
 	int fds[MANY], accepted = 0, r = 0;

@@ -448,6 +448,17 @@ TASK_TEST(listeners_of_one_service_share_its_limit)
 	return 0;
 }
 
+static void listeners_share_it_when_both_accept_at_once(void **state)
+{
+	(void)state;
+	for (unsigned seed = 1; seed <= 8; seed++)
+		assert_int_equal(an_run(listeners_of_one_service_share_its_limit_task,
+					NULL,
+					&(an_loop_opts){ .virtual_clock = true,
+							 .seed = seed }),
+				 0);
+}
+
 /* ---- cancelled at each step -------------------------------------------------------- */
 
 static int two_clients(void *arg)
@@ -587,6 +598,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_failed_handshake_is_reported_with_its_reason),
 	cmocka_unit_test(without_memory_a_connection_is_lost_and_no_other),
 	cmocka_unit_test(listeners_of_one_service_share_its_limit),
+	cmocka_unit_test(listeners_share_it_when_both_accept_at_once),
 	cmocka_unit_test(a_serving_cancelled_at_each_step_leaves_nothing_running),
 };
 TEST_MAIN_WITH("serve", tests, count_libevent, NULL)

@@ -31,7 +31,7 @@ static int wait_task(void *arg)
 	return an_signal_wait(arg);
 }
 
-TASK_TEST(tasks_that_wait_are_served_in_order)
+TASK_TEST_IN_ORDER(tasks_that_wait_are_served_in_order)
 {
 	an_signal_watch *w;
 	an_task *t[3];
@@ -62,7 +62,7 @@ TASK_TEST(a_close_wakes_those_that_wait)
 
 	CHECK_EQUAL(an_signal_watch_new(two, &w), 0);
 	CHECK_EQUAL(an_spawn(wait_task, w, NULL, &t), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	an_signal_watch_close(w);
 	CHECK_EQUAL(an_join(t, &result), 0);
 	CHECK_EQUAL(result, AN_ERR_CLOSED);
