@@ -27,8 +27,8 @@ enum {
 
 /* Watches a descriptor, which stays the caller's: it is not made non-blocking, and must
  * not be closed before the watch is. Never suspends; needs the thread's loop, not a task.
- * Returns 0; -EBADF; -EPERM for a file or folder, which is always ready (see file.h);
- * -ENOMEM; AN_ERR_NO_TASK without a loop. */
+ * Returns 0; -EBADF; -EPERM for what is always ready: a file or folder (see file.h), a
+ * device like /dev/null; -EMFILE, -ENFILE; -ENOMEM; AN_ERR_NO_TASK without a loop. */
 AN_API int an_fd_watch_new(int fd, an_fd_watch **ret);
 
 /* Waits until the descriptor is ready for one of `what`, as poll(2) means it: a read or

@@ -12,12 +12,15 @@
 #include "loop/base/alloc.h"
 #include "loop/core/loop.h"
 #include "loop/core/wait.h"
+#include "loop/io/fd.h"
 
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const an__wait_kind for_readiness = { .what = "a descriptor to be ready" };
 
@@ -47,14 +50,26 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-/* The system has no readiness for those, and libevent would complain of it. */
+int an__fd_try(int fd)
+{
+	int epoll = epoll_create1(EPOLL_CLOEXEC), r;
+	struct epoll_event e = { 0 };
+
+	if (epoll < 0)
+		return -errno;
+	r = epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
+	close(epoll);
+	return r;
+}
+
+/* Of what has no readiness libevent would complain in mid-wait. */
 static int check(int fd)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	return S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) ? -EPERM : 0;
+	return S_ISSOCK(st.st_mode) || S_ISFIFO(st.st_mode) ? 0 : an__fd_try(fd);
 }
 
 int an_fd_watch_new(int fd, an_fd_watch **ret)

@@ -12,6 +12,7 @@ libasyncnet_internal_la_SOURCES += \
 	%D%/errand.c \
 	%D%/errand.h \
 	%D%/fd.c \
+	%D%/fd.h \
 	%D%/file-position.c \
 	%D%/file-private.h \
 	%D%/file.c \

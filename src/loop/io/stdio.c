@@ -10,6 +10,7 @@
 
 #include "loop/base/alloc.h"
 #include "loop/base/list.h"
+#include "loop/io/fd.h"
 #include "loop/io/stream-private.h"
 
 #include <asyncnet/process.h>
@@ -19,7 +20,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -182,19 +182,6 @@ static int use_shared(int fd, const struct stat *st, const an_stream_opts *opts,
 
 /* ---- the ways ---------------------------------------------------------------------- */
 
-/* Whether readiness can be waited for. Returns 0, -EPERM if not, or another error. */
-static int try_epoll(int fd)
-{
-	int epoll = epoll_create1(EPOLL_CLOEXEC), r;
-	struct epoll_event e = { 0 };
-
-	if (epoll < 0)
-		return -errno;
-	r = epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
-	close(epoll);
-	return r;
-}
-
 static int use_file(int fd, const an_stream_opts *opts, an_stream **ret)
 {
 	int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -236,7 +223,7 @@ int an_stream_borrow(int fd, const an_stream_opts *opts, an_stream **ret)
 		return AN_ERR_NO_TASK;
 	if (flags < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	r = try_epoll(fd);
+	r = an__fd_try(fd);
 	if (r == -EPERM)
 		return use_file(fd, opts, ret);
 	if (r < 0)

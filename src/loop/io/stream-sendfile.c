@@ -242,10 +242,10 @@ ssize_t an_stream_send_file(an_stream *s, an_file *f, off_t offset, size_t len)
 
 	if (offset < 0)
 		return -EINVAL;
+	an__file_enter(f); /* the next call may suspend */
 	r = an__stream_write_begin(s);
 	if (r < 0)
-		return r;
-	an__file_enter(f);
+		return an__file_leave(f, r);
 	s->sending_file = true;
 	g.by_copy = !s->transport->direct;
 	n = s->shut ? AN_ERR_CLOSED : send_all(&g);

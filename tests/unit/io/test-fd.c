@@ -210,16 +210,19 @@ TASK_TEST(a_close_wakes_who_waits_and_leaves_the_descriptor)
 TASK_TEST(what_cannot_be_waited_for_is_refused)
 {
 	int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	int device = open("/dev/null", O_RDWR | O_CLOEXEC);
 	an_fd_watch *watch;
 	int fd = eventfd(0, EFD_CLOEXEC);
 
-	CHECK(file >= 0 && fd >= 0);
+	CHECK(file >= 0 && device >= 0 && fd >= 0);
 	CHECK_EQUAL(an_fd_watch_new(file, &watch), -EPERM);
+	CHECK_EQUAL(an_fd_watch_new(device, &watch), -EPERM);
 	CHECK_EQUAL(an_fd_watch_new(-1, &watch), -EBADF);
 	CHECK_EQUAL(an_fd_watch_new(fd, &watch), 0);
 	CHECK_EQUAL(an_fd_wait(watch, 0), -EINVAL);
 	CHECK_EQUAL(an_fd_wait(watch, 4), -EINVAL);
 	an_fd_watch_close(watch);
+	close(device);
 	close(file);
 	close(fd);
 	return 0;

@@ -405,6 +405,34 @@ TASK_TEST(a_close_or_a_lost_peer_ends_a_parked_sender)
 	return 0;
 }
 
+static int send_a_byte(void *arg)
+{
+	struct sender *x = arg;
+
+	x->result = an_stream_send_file(x->s, x->f, 0, 1);
+	return 0;
+}
+
+/* After a MiB without a wait others run before the call has looked at the file. */
+TASK_TEST(a_file_closed_in_mid_call_is_sent_all_the_same)
+{
+	const an_task_opts eager = { .eager = true };
+	struct sender x = { 0 };
+	an_task *task;
+	int fd;
+
+	CHECK_EQUAL(make_file("/tmp", SMALL, &x.f), 0);
+	CHECK_EQUAL(tcp_pair(&x.s, &fd), 0);
+	x.s->write_burst = AN__STREAM_BURST;
+	CHECK_EQUAL(an_spawn(send_a_byte, &x, &eager, &task), 0);
+	an_file_close(x.f);
+	CHECK_EQUAL(an_join(task, NULL), 0);
+	CHECK_EQUAL(x.result, 1);
+	an_stream_close(x.s);
+	close(fd);
+	return 0;
+}
+
 /* ---- cancelled at each step -------------------------------------------------------- */
 
 static struct sender victim;
@@ -647,6 +675,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(nothing_else_is_written_in_mid_file),
 	cmocka_unit_test(a_file_that_shrinks_ends_early),
 	cmocka_unit_test(a_close_or_a_lost_peer_ends_a_parked_sender),
+	cmocka_unit_test(a_file_closed_in_mid_call_is_sent_all_the_same),
 	cmocka_unit_test(a_cancelled_send_counts_what_will_arrive),
 	cmocka_unit_test(interruptions_and_short_counts_at_any_call_change_nothing),
 	cmocka_unit_test(errors_at_any_call_are_told_and_nothing_is_torn),
