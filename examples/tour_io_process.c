@@ -88,7 +88,9 @@ static int sort_lines(an_process *sort)
 		return r;
 	tour_say("sort ended with %d", status.code);
 	rest = strdup(an_process_output(sort, STDOUT_FILENO, NULL));
-	for (char *at = rest; at && (line = strsep(&at, "\n")) && *line;)
+	if (!rest)
+		return -ENOMEM;
+	for (char *at = rest; (line = strsep(&at, "\n")) && *line;)
 		tour_say("%s", line);
 	free(rest);
 	return 0;

@@ -410,7 +410,7 @@ TASK_TEST(a_shutdown_leaves_receiving_to_the_task_that_does_it)
 	CHECK_EQUAL(make_pair(&server, &client, &defaults), 0);
 	CHECK_EQUAL(an_spawn(receive_once, server, NULL, &receiver), 0);
 	CHECK_EQUAL(an_spawn(echo, client, NULL, &other), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	CHECK_EQUAL(an_ws_shutdown(server, 1001, NULL), 0);
 	CHECK_EQUAL(an_join(receiver, &result), 0);
 	CHECK_EQUAL(result, AN_ERR_CLOSED);
@@ -429,9 +429,9 @@ TASK_TEST(a_shutdown_goes_on_when_the_receiver_is_cancelled)
 
 	CHECK_EQUAL(make_pair(&server, &client, &defaults), 0);
 	CHECK_EQUAL(an_spawn(receive_once, server, NULL, &receiver), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	CHECK_EQUAL(an_spawn(shut_down, server, NULL, &closer), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	an_cancel(receiver);
 	CHECK_EQUAL(an_join(receiver, &result), 0);
 	CHECK_EQUAL(result, -ECANCELED);
@@ -554,7 +554,7 @@ TASK_TEST(a_ping_ends_with_the_connection_and_can_be_cancelled)
 	an_timeout_begin(&limit, AN_SECOND);
 	CHECK_EQUAL(an_timeout_end(&limit, an_ws_ping(server, NULL)), -ETIMEDOUT);
 	CHECK_EQUAL(an_spawn(ping_once, server, NULL, &pinger), 0);
-	CHECK_EQUAL(an_yield(), 0);
+	CHECK_EQUAL(an_testing_settle(), 0);
 	CHECK_EQUAL(peer_sends(peer, AN__WS_OP_PONG, "\0\0\0\0\0\0\0\1", 8), 0);
 	CHECK_EQUAL(peer_sends(peer, AN__WS_OP_PONG, "\0\0\0\0\0\0\0\3", 8), 0);
 	CHECK_EQUAL(peer_sends(peer, AN__WS_OP_PONG, "unsolicited", 11), 0);
