@@ -353,7 +353,7 @@ static int do_sync(void *arg)
 static int sync_file(an_file *f, bool data_only)
 {
 	struct file_call c = { .data_only = data_only };
-	ssize_t synced;
+	ssize_t synced = 0;
 	int r;
 
 	an__file_enter(f);
