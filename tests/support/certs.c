@@ -46,6 +46,7 @@ enum {
 	TWO_NAMES,
 	MANY,
 	WILDCARD,
+	ED25519,
 	CHAINED,
 	CLIENT,
 	ODD,
@@ -75,6 +76,7 @@ static const struct spec {
 	[TWO_NAMES] = { "two", "DNS:a.example,DNS:b.example", NULL, CA, -LIFE, LIFE, 1 },
 	[MANY] = { "many", MANY_NAMES, NULL, CA, -LIFE, LIFE, 1 },
 	[WILDCARD] = { "wildcard", "DNS:*.any.example", NULL, CA, -LIFE, LIFE, 1 },
+	[ED25519] = { "ed25519", "DNS:ed.example", NULL, CA, -LIFE, LIFE, 1 },
 	[CHAINED] = { "chained", NAMES, NULL, MIDDLE, -LIFE, LIFE, 1 },
 	[CLIENT] = { "test client", CLIENT_NAMES, NULL, CA, -LIFE, LIFE, 1 },
 	[ODD] = { "a\nb, \xc3\xa9\xe2\x82\xac", "DNS:a\nb", NULL, CA, -LIFE, LIFE, 1 },
@@ -117,7 +119,8 @@ static int issue(identity *all, int i)
 	identity *id = &all[i], *issuer = &all[specs[i].issuer];
 
 	id->cert = X509_new();
-	id->key = EVP_EC_gen("P-256");
+	id->key = i == ED25519 ? EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")
+			       : EVP_EC_gen("P-256");
 	return id->cert && id->key && X509_set_pubkey(id->cert, id->key) &&
 	       describe(id->cert, &specs[i], issuer->cert, i + 1) &&
 	       X509_sign(id->cert, issuer->key, EVP_sha256());
@@ -199,6 +202,7 @@ static int save_servers(test_certs *c, const identity *all)
 	       save(c, "two-names.pem", &all[TWO_NAMES], NULL, c->two_names) &&
 	       save(c, "many-names.pem", &all[MANY], NULL, c->many_names) &&
 	       save(c, "wildcard.pem", &all[WILDCARD], NULL, c->wildcard) &&
+	       save(c, "ed25519.pem", &all[ED25519], NULL, c->ed25519) &&
 	       save(c, "chained.pem", &all[CHAINED], &all[MIDDLE], c->chained) &&
 	       save(c, "orphan.pem", &all[CHAINED], NULL, c->orphan);
 }

@@ -1,5 +1,6 @@
-/* Certificates for tests, made when they are needed: keys on P-256, PEM files in a
- * temporary folder. All functions are for the main stack or for a task of some 64 KiB. */
+/* Certificates for tests, made when they are needed: keys on P-256 unless it is said, PEM
+ * files in a temporary folder. All functions are for the main stack or for a task of some
+ * 64 KiB. */
 #ifndef AN_TESTS_SUPPORT_CERTS_H
 #define AN_TESTS_SUPPORT_CERTS_H
 
@@ -22,6 +23,7 @@ typedef struct test_certs {
 	char two_names[96];  /* "a.example", "b.example" */
 	char many_names[96]; /* "n0.example" to "n9.example" */
 	char wildcard[96];   /* "*.any.example" */
+	char ed25519[96];    /* "ed.example", with a key of that kind */
 	char chained[96];    /* issued by an intermediate, which comes with it */
 	char orphan[96];     /* the same without the intermediate */
 	/* clients */

@@ -95,8 +95,11 @@ static int choose(SSL *ssl, void *arg)
 	const an__tls_cert *cert = name ? find(reading, name) : NULL;
 
 	(void)arg;
-	return !cert ||
-	       SSL_use_cert_and_key(ssl, cert->leaf, cert->key, cert->chain, 1) == 1;
+	if (!cert)
+		return 1;
+	/* It would stand beside one with another kind of key, and the client choose. */
+	SSL_certs_clear(ssl);
+	return SSL_use_cert_and_key(ssl, cert->leaf, cert->key, cert->chain, 1) == 1;
 }
 
 int an__tls_certs_load(an__tls_reading *reading, const an_tls_cert *files,

@@ -428,6 +428,29 @@ TASK_TEST(a_server_shows_the_certificate_of_the_name_that_is_asked_for)
 	return 0;
 }
 
+/* Which of two keys of different kinds a client prefers does not count. */
+TASK_TEST(a_certificate_by_name_is_shown_also_when_its_key_is_of_another_kind)
+{
+	const an_tls_cert ed[] = { { .cert_file = certs.ed25519 }, { 0 } };
+	const an_tls_cert ec[] = { { .cert_file = certs.two_names }, { 0 } };
+	an_tls_opts opts = { .server = true,
+			     .cert_file = certs.many_names,
+			     .more_certs = ed };
+	an_tls *server;
+
+	CHECK_EQUAL(an_tls_new(&opts, NULL, 0, &server), 0);
+	CHECK_EQUAL(shown(server, "ed.example", "CN=ed25519", "ed.example"), 0);
+	CHECK_EQUAL(shown(server, "n0.example", "CN=many", "n0.example"), 0);
+	an_tls_free(server);
+	opts.cert_file = certs.ed25519;
+	opts.more_certs = ec;
+	CHECK_EQUAL(an_tls_new(&opts, NULL, 0, &server), 0);
+	CHECK_EQUAL(shown(server, "a.example", "CN=two", "a.example"), 0);
+	CHECK_EQUAL(shown(server, "ed.example", "CN=ed25519", "ed.example"), 0);
+	an_tls_free(server);
+	return 0;
+}
+
 /* The rules are those of the one context. */
 TASK_TEST(a_certificate_by_name_changes_nothing_else)
 {
@@ -549,6 +572,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(nothing_in_common_is_told_by_both),
 	cmocka_unit_test(cipher_lists_choose),
 	cmocka_unit_test(a_server_shows_the_certificate_of_the_name_that_is_asked_for),
+	cmocka_unit_test(
+		a_certificate_by_name_is_shown_also_when_its_key_is_of_another_kind),
 	cmocka_unit_test(a_certificate_by_name_changes_nothing_else),
 	cmocka_unit_test(options_that_mean_nothing_are_refused),
 	cmocka_unit_test(a_key_that_is_encrypted_is_refused),
