@@ -53,8 +53,10 @@ typedef struct an_tls_opts {
 	 * chain must have one of these keys; with no_verify the leaf must, which is then
 	 * all that is asked of it. NULL: any key. */
 	const char *const *pins;
-	const char *ciphers;	   /* OpenSSL's list for TLS 1.2; NULL: its default */
-	const char *cipher_suites; /* and for TLS 1.3, "TLS_AES_128_GCM_SHA256:..." */
+	/* OpenSSL's list for TLS 1.2, less those without certificates (aNULL); NULL: its
+	 * default. */
+	const char *ciphers;
+	const char *cipher_suites; /* for TLS 1.3, "TLS_AES_128_GCM_SHA256:..." */
 	/* Of an_stream_shutdown(), which waits for a peer that does not read; 0: 30 s. */
 	an_duration shutdown_timeout;
 } an_tls_opts;

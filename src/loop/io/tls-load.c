@@ -12,6 +12,7 @@
 #include <openssl/err.h>
 #include <openssl/pemerr.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* ---- trust ---------------------------------------------------------------------- */
@@ -136,15 +137,31 @@ static bool has_suites(const SSL_CTX *ctx)
 	return false;
 }
 
+/* A list like "ALL" holds ciphers with which nobody shows a certificate, so that none
+ * would be asked for: whoever answers would be let in. */
+static int set_list(SSL_CTX *ctx, const char *ciphers)
+{
+	static const char rest[] = ":!aNULL";
+	size_t len = strlen(ciphers);
+	char *list = an__malloc(len + sizeof rest);
+	int r;
+
+	if (!list)
+		return -ENOMEM;
+	memcpy(list, ciphers, len);
+	memcpy(list + len, rest, sizeof rest);
+	r = SSL_CTX_set_cipher_list(ctx, list) == 1 ? 0 : -EINVAL;
+	free(list);
+	return r;
+}
+
 /* OpenSSL passes over names that it does not know. */
 static int set_ciphers(SSL_CTX *ctx, const an_tls_opts *o)
 {
 	if (o->cipher_suites &&
 	    (SSL_CTX_set_ciphersuites(ctx, o->cipher_suites) != 1 || !has_suites(ctx)))
 		return -EINVAL;
-	if (o->ciphers && SSL_CTX_set_cipher_list(ctx, o->ciphers) != 1)
-		return -EINVAL;
-	return 0;
+	return o->ciphers ? set_list(ctx, o->ciphers) : 0;
 }
 
 static int set_rules(SSL_CTX *ctx, an_tls *tls)

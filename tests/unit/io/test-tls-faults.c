@@ -260,6 +260,33 @@ TASK_TEST(peers_of_old_versions_are_refused_by_name)
 	return 0;
 }
 
+/* A list for old peers, as many know it, lets in those that have no certificate. */
+TASK_TEST(a_cipher_list_leaves_no_peer_unknown)
+{
+	static const char all[] = "ALL:@SECLEVEL=0";
+	an_tls_opts demand = { .ca_file = certs.ca,
+			       .require_client_cert = true,
+			       .ciphers = all };
+
+	for (int server = 0; server < 2; server++) {
+		struct ends e = { 0 };
+		struct raw raw = { 0 };
+		an_stream **end = server ? &e.client : &e.server;
+
+		CHECK_EQUAL(contexts(&e, &(an_tls_opts){ .ciphers = all }, &demand), 0);
+		CHECK_EQUAL(raw_pair(&raw, server, end), 0);
+		CHECK_EQUAL(SSL_CTX_set_max_proto_version(raw.ctx, TLS1_2_VERSION), 1);
+		CHECK_EQUAL(SSL_CTX_set_cipher_list(raw.ctx, "aNULL:@SECLEVEL=0"), 1);
+		SSL_CTX_set_dh_auto(raw.ctx, 1);
+		CHECK_EQUAL(meet(&e, &raw, server), 0);
+		CHECK_EQUAL(server ? e.client_result : e.server_result, AN_ERR_TLS);
+		raw_free(&raw);
+		close_both(&e);
+		free_contexts(&e);
+	}
+	return 0;
+}
+
 TASK_TEST(a_server_that_answers_in_an_old_version_is_refused)
 {
 	/* A ServerHello of TLS 1.1: 32 bytes of random, no session, a suite. */
@@ -794,6 +821,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_client_that_is_cut_at_any_byte_of_its_handshake_hung_up),
 	cmocka_unit_test(a_server_that_is_cut_at_any_byte_of_its_handshake_hung_up),
 	cmocka_unit_test(peers_of_old_versions_are_refused_by_name),
+	cmocka_unit_test(a_cipher_list_leaves_no_peer_unknown),
 	cmocka_unit_test(a_server_that_answers_in_an_old_version_is_refused),
 	cmocka_unit_test(a_client_that_wants_to_renegotiate_is_refused_without_harm),
 	cmocka_unit_test(a_server_that_wants_to_renegotiate_is_refused_too),
