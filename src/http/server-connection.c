@@ -354,7 +354,10 @@ static void close_connection(an__http_connection *c)
 	r = an_timeout_end(&limit, an_stream_shutdown(c->stream));
 	if (r == 0 && (c->unread || an_stream_readable(c->stream)))
 		an_ignore(an__stream_linger(c->stream));
-	c->stream = an_stream_close(c->stream);
+	/* A part must not pass for the whole. After a cancellation, which comes before
+	 * the first attempt to send, the close makes it. */
+	c->stream = r < 0 && r != -ECANCELED ? an_stream_abort(c->stream)
+					     : an_stream_close(c->stream);
 }
 
 int an__http_connection_main(void *arg)

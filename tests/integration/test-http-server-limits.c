@@ -1,6 +1,7 @@
 /* The HTTP server and difficult clients: slow ones, silent ones, those that leave; the
  * drain, the limits on connections, cancellation, TLS, the access log. Time is virtual.
  */
+#include "http/server-private.h"
 #include "tests/integration/http-server.h"
 #include "tests/support/certs.h"
 
@@ -64,6 +65,20 @@ static int flood(an_http_exchange *x, void *arg)
 	return r;
 }
 
+/* Ends its answer when the client has stopped taking it, with a rest kept. */
+static int fill_up(an_http_exchange *x, void *arg)
+{
+	static const char block[8 * 1024];
+	int r = an_http_respond_begin(x, 200, NULL, AN_HTTP_CHUNKED);
+
+	(void)arg;
+	while (r == 0 && an_stream_pending(x->c->stream) < 5 * sizeof(block)) {
+		r = an_http_write(x, block, sizeof(block));
+		r = r < 0 ? r : an_sleep(AN_MILLISECOND);
+	}
+	return r < 0 ? r : an_http_respond_end(x);
+}
+
 static int make(struct world *w, const an_http_server_opts *opts)
 {
 	int r = an_http_server_new(opts, &w->server);
@@ -80,6 +95,8 @@ static int make(struct world *w, const an_http_server_opts *opts)
 		r = an_http_route(w->server, "POST", "/body", read_body, w);
 	if (r == 0)
 		r = an_http_route(w->server, "GET", "/flood", flood, w);
+	if (r == 0)
+		r = an_http_route(w->server, "GET", "/fill", fill_up, w);
 	return r < 0 ? r : world_start(w);
 }
 
@@ -222,6 +239,23 @@ SERVER_TEST(a_client_that_does_not_read_is_cut_off)
 	} while (!stats.aborted && an_now() - began < AN_HOUR);
 	CHECK_EQUAL(w->calls, -ETIMEDOUT);
 	CHECK((an_now() - began) / AN_SECOND <= 35);
+	an_stream_close(s);
+	return 0;
+}
+
+/* An answer that ends with the connection: only a reset tells that a part is missing. */
+SERVER_TEST(an_end_that_is_not_taken_in_time_is_a_reset)
+{
+	an_stream *s;
+	ssize_t n;
+
+	CHECK_EQUAL(world_connect(w, &s), 0);
+	CHECK_EQUAL(say(s, "GET /fill HTTP/1.0\r\n\r\n"), 0);
+	CHECK_EQUAL(an_sleep(40 * AN_SECOND), 0);
+	do
+		n = an_stream_read(s, reply, sizeof(reply));
+	while (n > 0);
+	CHECK_EQUAL(n, -ECONNRESET);
 	an_stream_close(s);
 	return 0;
 }
@@ -597,6 +631,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_body_that_trickles_in_uses_up_its_time),
 	cmocka_unit_test(limits_on_time_can_be_switched_off),
 	cmocka_unit_test(a_client_that_does_not_read_is_cut_off),
+	cmocka_unit_test(an_end_that_is_not_taken_in_time_is_a_reset),
 	cmocka_unit_test(answers_that_nobody_reads_do_not_pile_up),
 	cmocka_unit_test(clients_that_leave_at_any_point_do_no_harm),
 	cmocka_unit_test(a_client_that_leaves_in_an_answer_ends_the_handler),
