@@ -248,6 +248,15 @@ static bool is_address(const char *host)
 	       inet_pton(AF_INET6, host, binary) == 1;
 }
 
+/* It goes into an error text, which goes into a log. */
+static bool has_controls(const char *host)
+{
+	for (; *host; host++)
+		if ((unsigned char)*host <= ' ' || *host == 0x7f)
+			return true;
+	return false;
+}
+
 /* The name as it is compared: without the dot that ends a full name (RFC 6066, 3), and
  * an address without its zone, which means something on this machine alone (RFC 4007).
  * A dot in front would have OpenSSL take any name below. */
@@ -258,7 +267,7 @@ static int copy_host(an__tls_stream *t, const char *host)
 
 	if (len && host[len - 1] == '.')
 		len--;
-	if (!len || len > AN__TLS_HOST_MAX || host[0] == '.')
+	if (!len || len > AN__TLS_HOST_MAX || host[0] == '.' || has_controls(host))
 		return -EINVAL;
 	memcpy(t->host, host, len);
 	zone = strchr(t->host, '%');

@@ -393,6 +393,8 @@ TASK_TEST(a_client_without_a_host_is_a_misuse)
 	CHECK_EQUAL(an_stream_start_tls(e.client, e.client_tls, NULL), AN_ERR_MISUSE);
 	CHECK_EQUAL(an_stream_start_tls(e.client, e.client_tls, ""), -EINVAL);
 	CHECK_EQUAL(an_stream_start_tls(e.client, e.client_tls, ".wild.test"), -EINVAL);
+	CHECK_EQUAL(an_stream_start_tls(e.client, e.client_tls, "a\nb"), -EINVAL);
+	CHECK_EQUAL(an_stream_start_tls(e.client, e.client_tls, "a b"), -EINVAL);
 	CHECK_EQUAL(an_stream_start_tls(e.server, e.server_tls, "x"), AN_ERR_MISUSE);
 	CHECK(an_stream_tls_version(e.client) == NULL);
 	CHECK(!an_stream_tls_resumed(e.client));
