@@ -481,6 +481,20 @@ static bool add_ipv4(int fd)
 	return ioctl(fd, SIOCSIFADDR, &r) == 0;
 }
 
+/* The kernel adds an address and takes it into use somewhat later, on a thread of its
+ * own; until then it is no source of anything, and is sorted last. */
+static bool becomes_usable(int fd, const struct in6_addr *address)
+{
+	const struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_addr = *address };
+
+	for (int i = 0; i < 10000; i++) {
+		if (bind(fd, (const struct sockaddr *)&a, sizeof a) == 0)
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
 static bool add_ipv6(void)
 {
 	struct in6_ifreq r = { .ifr6_prefixlen = 64, .ifr6_ifindex = 1 };
@@ -490,7 +504,7 @@ static bool add_ipv6(void)
 	if (fd < 0)
 		return false;
 	inet_pton(AF_INET6, "2001:db8::1", &r.ifr6_addr);
-	good = ioctl(fd, SIOCSIFADDR, &r) == 0;
+	good = ioctl(fd, SIOCSIFADDR, &r) == 0 && becomes_usable(fd, &r.ifr6_addr);
 	close(fd);
 	return good;
 }
