@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct app {
 	an_tls *tls;
@@ -186,6 +187,7 @@ int main(int argc, char **argv)
 	struct app app = { 0 };
 	int r;
 
+	alarm(300); /* for whoever forgets it */
 	if (!server && (argc < 4 || strcmp(argv[1], "connect") != 0))
 		return 2;
 	if (!server) {

@@ -62,13 +62,15 @@ static bool is_cached(struct sending *g, off_t at)
 {
 	char byte;
 	struct iovec iov = { &byte, 1 };
+	ssize_t n;
 
 	if (g->in_memory)
 		return true;
-	if (preadv2(g->f->fd, &iov, 1, at, RWF_NOWAIT) == 1)
+	n = preadv2(g->f->fd, &iov, 1, at, RWF_NOWAIT);
+	if (n == 1)
 		return true;
 	/* A file system that has no such reads. */
-	if (errno == EOPNOTSUPP || errno == ENOSYS) {
+	if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) {
 		g->in_memory = has_no_disk(g->f->fd);
 		g->by_copy = !g->in_memory;
 	}

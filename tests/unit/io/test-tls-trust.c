@@ -3,6 +3,7 @@
  * error text of each failure says what it was. */
 #include "config.h"
 
+#include "loop/io/tls-private.h"
 #include "tests/support/program.h"
 #include "tests/support/run.h"
 #include "tests/unit/io/tls-ends.h"
@@ -554,6 +555,39 @@ static void a_key_that_is_encrypted_is_refused(void **state)
 	       "encrypted.pem: the key is encrypted");
 }
 
+static void shows(int type, const char *organization, const char *expected)
+{
+	X509_NAME *name = X509_NAME_new();
+	BIO *to = BIO_new(BIO_s_mem());
+	char *text;
+	long len;
+
+	assert_true(name && to);
+	assert_true(X509_NAME_add_entry_by_NID(
+		name, NID_organizationName, type,
+		(const unsigned char *)organization, -1, -1, 0));
+	assert_true(X509_NAME_add_entry_by_NID(name, NID_commonName, V_ASN1_UTF8STRING,
+					       (const unsigned char *)"a", 1, -1, 0));
+	assert_true(an__tls_print_name(to, name));
+	len = BIO_get_mem_data(to, &text);
+	assert_int_equal(len, strlen(expected));
+	assert_memory_equal(text, expected, (size_t)len);
+	BIO_free(to);
+	X509_NAME_free(name);
+}
+
+/* A name may say that it is UTF-8, and begin a terminal's command. */
+static void bytes_of_a_name_that_are_no_text_are_escaped(void **state)
+{
+	(void)state;
+	shows(V_ASN1_UTF8STRING, "\xc3\xa4", "CN=a,O=\xc3\xa4");
+	shows(V_ASN1_UTF8STRING, "\xff", "CN=a,O=\\FF");
+	shows(V_ASN1_UTF8STRING, "\xc2\x9b", "CN=a,O=\\C2\\9B");
+	shows(V_ASN1_UTF8STRING, "\x1b", "CN=a,O=\\1B");
+	/* Half of a pair. */
+	shows(V_ASN1_BMPSTRING, "\xd8\x01", "CN=#0C0161,O=#1E02D801");
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_certificate_that_is_not_right_is_refused_with_the_reason),
 	cmocka_unit_test(a_name_counts_in_the_subjectaltname_alone),
@@ -577,5 +611,6 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_certificate_by_name_changes_nothing_else),
 	cmocka_unit_test(options_that_mean_nothing_are_refused),
 	cmocka_unit_test(a_key_that_is_encrypted_is_refused),
+	cmocka_unit_test(bytes_of_a_name_that_are_no_text_are_escaped),
 };
 TEST_MAIN_WITH("tls-trust", tests, make_certs, remove_certs)
