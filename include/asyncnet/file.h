@@ -24,6 +24,7 @@
 #include <asyncnet/api.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 
 AN_BEGIN_DECLS
 

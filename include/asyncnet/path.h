@@ -16,6 +16,7 @@
 #include <asyncnet/file.h>
 #include <dirent.h>
 #include <sys/stat.h>
+#include <time.h>
 
 AN_BEGIN_DECLS
 
