@@ -1,38 +1,21 @@
 /* Terminals of children: a pair of ends, of which ours is a stream. L3.
  *
- * The kernel says -EIO when nobody has the other end any more. That is the end of what
- * comes from there, as it is with a pipe.
+ * That nobody has the other end any more is the stream's end, as it is with a pipe
+ * (stream-read.c).
  */
 #include "config.h"
 
 #include "loop/io/process-private.h"
-#include "loop/io/stream-private.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
 enum { ROWS = 24, COLUMNS = 80 }; /* what everybody takes it for when nobody says */
-
-static an__transport transport; /* plain but for its end */
-
-static ssize_t terminal_read(an_stream *s, void *buf, size_t cap)
-{
-	ssize_t n = an__transport_plain.read(s, buf, cap);
-
-	return n == -EIO ? 0 : n;
-}
-
-static void init_transport(void)
-{
-	transport = an__transport_plain;
-	transport.read = terminal_read;
-}
 
 int an__terminal_resize(int fd, int rows, int columns)
 {
@@ -81,7 +64,6 @@ static int open_pair(const an_process_opts *opts, int ret_fds[2])
 
 int an__terminal_open(const an_process_opts *opts, an_stream **ret, int *ret_fd)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	int fds[2] = { -1, -1 }, r = open_pair(opts, fds);
 
 	if (r < 0)
@@ -92,8 +74,6 @@ int an__terminal_open(const an_process_opts *opts, an_stream **ret, int *ret_fd)
 		close(fds[1]);
 		return r;
 	}
-	pthread_once(&once, init_transport);
-	(*ret)->transport = &transport;
 	*ret_fd = fds[1];
 	return 0;
 }
